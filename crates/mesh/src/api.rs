@@ -1,0 +1,288 @@
+//! What the application asks of the mesh and what it is told.
+
+use alloc::{string::String, vec::Vec};
+
+use braidcast_machine::{Duration, WallTime};
+use braidcast_wire::{MessageId, PeerId, Topic, limits};
+use bytes::Bytes;
+
+/// How a mesh behaves. The defaults are gossipsub v1.1's where the name is the same.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Fewest mesh neighbours per topic before more are grafted (gossipsub's D_lo).
+    pub mesh_min: usize,
+    /// How many to graft towards (D).
+    pub mesh_target: usize,
+    /// Most before some are pruned (D_hi). A relay that must take everyone sets it to its connection limit.
+    pub mesh_max: usize,
+    /// Longest payload to publish or to accept, in bytes.
+    pub message_bytes: usize,
+    /// Period of mesh maintenance and of `IHave`. A host that wakes late only delays maintenance.
+    pub heartbeat: Duration,
+    /// Hand newcomers a sample of the topic's peers; a relay does.
+    pub introduces: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mesh_min: 6,
+            mesh_target: 8,
+            mesh_max: 12,
+            message_bytes: limits::MESSAGE_BYTES,
+            heartbeat: Duration::from_secs(1),
+            introduces: false,
+        }
+    }
+}
+
+/// What the application asks.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Receive the messages of this topic, and help to spread them.
+    Subscribe(Topic),
+    /// Stop both.
+    Unsubscribe(Topic),
+    /// Spread a message. Answered by [`Event::Published`] or [`Event::Refused`].
+    Publish(Publish),
+    /// Our own signed peer record, opaque here, at most [`limits::RECORD_BYTES`]; shown to neighbours so that
+    /// introducers can hand it on.
+    SetRecord(Bytes),
+}
+
+/// A message to be spread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The caller's number for this request; comes back in the answer.
+    pub ticket: u64,
+    /// Where to.
+    pub topic: Topic,
+    /// What, and what it is.
+    pub content: Content,
+}
+
+/// A payload and what a reader needs to show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The bytes.
+    pub payload: Payload,
+    /// Media type, at most [`limits::CONTENT_TYPE_BYTES`]; may be empty.
+    pub content_type: String,
+    /// File name or title, at most [`limits::NAME_BYTES`]; may be empty. For people: never a path to write to.
+    pub name: String,
+}
+
+/// Bytes in segments, so that a payload is not copied to be put together. Segments are not empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload(Vec<Bytes>);
+
+impl Payload {
+    /// Length in bytes over all segments.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// True for the empty payload, which is a message like any other.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The segments in order.
+    pub fn segments(&self) -> &[Bytes] {
+        &self.0
+    }
+
+    /// One contiguous buffer; copies unless there is at most one segment.
+    pub fn into_bytes(mut self) -> Bytes {
+        match self.0.len() {
+            0 => Bytes::new(),
+            1 => self.0.remove(0),
+            _ => self.0.concat().into(),
+        }
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self::from_iter([bytes])
+    }
+}
+
+impl FromIterator<Bytes> for Payload {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(segments: I) -> Self {
+        Self(segments.into_iter().filter(|segment| !segment.is_empty()).collect())
+    }
+}
+
+/// What the application is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The message of this ticket has its id and is on its way.
+    Published {
+        /// The caller's number.
+        ticket: u64,
+        /// The message.
+        id: MessageId,
+        /// Neighbours that it is offered to; at least 1.
+        peers: usize,
+    },
+    /// The message of this ticket was not taken; nothing was sent.
+    Refused {
+        /// The caller's number.
+        ticket: u64,
+        /// Why.
+        error: PublishError,
+    },
+    /// Another neighbour holds the whole of a message that we published.
+    Reached {
+        /// The message.
+        id: MessageId,
+        /// Neighbours that hold it.
+        peers: usize,
+        /// Neighbours that it was offered to.
+        of: usize,
+    },
+    /// A large message moves: pieces came, or neighbours told what they have of ours. Only the newest counts.
+    Progress(Progress),
+    /// A message arrived whole and verified.
+    Message(Message),
+    /// `peer` subscribed to `topic`, which we know of as well.
+    Joined {
+        /// Who.
+        peer: PeerId,
+        /// Where.
+        topic: Topic,
+    },
+    /// `peer` unsubscribed from `topic` or left.
+    Left {
+        /// Who.
+        peer: PeerId,
+        /// Where.
+        topic: Topic,
+    },
+    /// Other subscribers of `topic`, as signed peer records to be verified and dialled.
+    Introduced {
+        /// Where.
+        topic: Topic,
+        /// Unverified bytes from another node, each at most [`limits::RECORD_BYTES`].
+        records: Vec<Bytes>,
+    },
+    /// A decision of the machine, to be counted outside.
+    Trace(Trace),
+}
+
+/// How far a large message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The message.
+    pub id: MessageId,
+    /// Its topic.
+    pub topic: Topic,
+    /// Its publisher.
+    pub from: PeerId,
+    /// Its title.
+    pub name: String,
+    /// Payload bytes held: by us, or, for a message of our own, by the neighbour that has most.
+    pub held_bytes: usize,
+    /// Payload bytes in all.
+    pub total_bytes: usize,
+}
+
+/// A message that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Hash of its manifest.
+    pub id: MessageId,
+    /// Where it was published.
+    pub topic: Topic,
+    /// Who signed it.
+    pub from: PeerId,
+    /// The publisher's number for it, growing per publisher.
+    pub seqno: u64,
+    /// The publisher's wall clock; unverified.
+    pub published: WallTime,
+    /// The payload, verified against the publisher's signature.
+    pub content: Content,
+}
+
+/// Why a message is not taken. Nothing was sent and no state changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// No neighbour subscribes to the topic.
+    #[error("no connected peer subscribes to topic {topic:?}: wait for one, or check the topic's name")]
+    NoPeers {
+        /// The topic.
+        topic: Topic,
+    },
+    /// The payload is longer than [`Config::message_bytes`].
+    #[error("payload is {len} bytes, the limit is {limit}: send less, or raise the limit on every node")]
+    TooLong {
+        /// Payload bytes.
+        len: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The media type is longer than [`limits::CONTENT_TYPE_BYTES`].
+    #[error("content type is {len} bytes, the limit is {}", limits::CONTENT_TYPE_BYTES)]
+    ContentType {
+        /// Bytes given.
+        len: usize,
+    },
+    /// The name is longer than [`limits::NAME_BYTES`].
+    #[error("name is {len} bytes, the limit is {}: shorten it", limits::NAME_BYTES)]
+    Name {
+        /// Bytes given.
+        len: usize,
+    },
+    /// Too many unfinished messages of our own.
+    #[error("{len} messages are still being encoded, the limit is {limit}: wait for their answers")]
+    Busy {
+        /// Unfinished messages.
+        len: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// A decision of the machine. Counting happens outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// A verified piece that we lacked.
+    NewPiece {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A piece that we had: payload that travelled for nothing.
+    DuplicatePiece {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A piece of a message that was whole already.
+    UnnecessaryPiece {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A piece went out, its last chunk included.
+    SentPiece {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A piece that does not match the publisher's hash; its sender is banned.
+    CorruptPiece,
+    /// A mesh link was added.
+    Graft,
+    /// A mesh link was removed.
+    Prune,
+    /// Pieces were asked for.
+    Want {
+        /// How many.
+        pieces: usize,
+    },
+    /// A message arrived whole.
+    Delivered {
+        /// Payload length.
+        bytes: usize,
+    },
+    /// An unfinished message was given up.
+    Abandoned,
+}

@@ -1,0 +1,2 @@
+//! Planned.
+fn main() {}
