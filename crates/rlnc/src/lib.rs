@@ -1,1 +1,56 @@
-//! Coding.
+//! Random linear network coding over GF(2^8): the algebra under Braidcast, and nothing else.
+//!
+//! A message is cut into *generations*. A generation is K **source pieces** of equal length and M **parity
+//! pieces** made from them with Cauchy coefficients, so that any K of the K + M pieces give the sources back
+//! ([`Shape`], [`cauchy`]). What travels is a [`Shard`]: a coefficient vector of K bytes and a payload, which is
+//! that combination of the source pieces. A piece is a shard whose vector both sides know from its index; a
+//! recoded shard carries its vector with it.
+//!
+//! ```text
+//!   Encoder   K source pieces           -> parity pieces by index, shards by coefficient vector
+//!   Recoder   any shards one holds      -> new shards over the same sources
+//!   Decoder   K independent shards      -> the source pieces
+//!        all three are one primitive:  Engine::gemm(dst[R], src[K], coef[R x K])
+//! ```
+//!
+//! What this crate is not: it checks no hash and no signature (one wrong shard spoils what is decoded with it;
+//! who may recode for whom is decided in `crates/mesh`), it draws no random coefficients (they come in as bytes),
+//! and it chooses no sizes. It needs `alloc` and no `std`.
+//!
+//! Work is counted in **coef-bytes**: one coef-byte is one byte multiplied by one coefficient and added. An R x K
+//! product over rows of L bytes is R * K * L coef-bytes. Long products run in slices ([`Product`], [`Recovery`])
+//! so that a caller with a frame to draw never waits.
+//!
+//! Sources: the field is that of FIPS 197 section 4 (polynomial 0x11B, generator 3). Network coding: Ho et al.,
+//! "A Random Linear Network Coding Approach to Multicast", IEEE Trans. IT 52(10), 2006. Cauchy parity: Blömer et
+//! al., "An XOR-Based Erasure-Resilient Coding Scheme", ICSI TR-95-048, section 3. Elimination on coefficients
+//! with late payloads, and the blocked product: `docs/decisions`.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod cauchy;
+pub mod gf256;
+
+mod decoder;
+mod elimination;
+mod encoder;
+mod error;
+mod gemm;
+mod generation;
+mod kernel;
+mod product;
+mod recoder;
+mod recovery;
+
+pub use decoder::{Decoder, Progress, Tag};
+pub use encoder::Encoder;
+pub use error::{Incomplete, ShapeError};
+pub use gemm::Engine;
+pub use generation::{MAX_PIECES, Shape, Shard};
+pub use kernel::Kernel;
+pub use product::Product;
+pub use recoder::Recoder;
+pub use recovery::Recovery;

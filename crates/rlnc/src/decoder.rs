@@ -1,0 +1,213 @@
+//! Collects shards until the sources are known.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::cauchy;
+use crate::elimination::Elimination;
+use crate::{Engine, Incomplete, Recovery, Shape, ShapeError, Shard};
+
+/// Who sent a shard; numbers given out by the caller.
+pub type Tag = u32;
+
+/// What one shard brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It was independent of those held, and is held now.
+    Innovative {
+        /// Independent shards held, this one included.
+        rank: usize,
+    },
+    /// It was a combination of those held. Nothing changed.
+    Dependent,
+}
+
+/// Holds up to K independent shards of one generation, and knows which source pieces they determine.
+///
+/// Elimination runs on coefficients alone; a payload is kept as it came and is read when a piece is made from it.
+/// `B` is a payload: `Bytes` in the mesh, anything whose bytes do not change.
+#[derive(Clone, Debug)]
+pub struct Decoder<B> {
+    shape: Shape,
+    engine: Engine,
+    elimination: Elimination,
+    /// The innovative shards, in the order in which the elimination took them in.
+    held: Vec<Held<B>>,
+    /// Dependent shards, kept for the day somebody's shards must go.
+    spares: Vec<Held<B>>,
+    max_spares: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Held<B> {
+    shard: Shard<B>,
+    from: Option<Tag>,
+}
+
+impl<B: AsRef<[u8]>> Decoder<B> {
+    /// Holds nothing yet.
+    pub fn new(shape: Shape) -> Self {
+        Self::with_engine(shape, Engine::new())
+    }
+
+    /// Holds nothing yet, and computes with `engine`.
+    pub fn with_engine(shape: Shape, engine: Engine) -> Self {
+        let elimination = Elimination::new(engine, shape.k());
+        Self { shape, engine, elimination, held: Vec::new(), spares: Vec::new(), max_spares: 0 }
+    }
+
+    /// Keeps up to `limit` dependent shards aside (0 unless said), so that [`without`](Self::without) has something
+    /// to put in the place of what it drops. They change nothing else. Memory: K + `limit` payloads at most.
+    pub fn keep_spares(self, limit: usize) -> Self {
+        Self { max_spares: limit, ..self }
+    }
+
+    /// The shape of the generation.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Independent shards held, at most K.
+    pub fn rank(&self) -> usize {
+        self.elimination.rank()
+    }
+
+    /// Whether K independent shards are held, so that every source piece is determined.
+    pub fn is_complete(&self) -> bool {
+        self.rank() == self.shape.k()
+    }
+
+    /// Whether a shard with these K coefficients would raise the rank. Asked before its payload is looked at; a
+    /// vector of another length never does.
+    pub fn is_innovative(&self, coefficients: &[u8]) -> bool {
+        coefficients.len() == self.shape.k()
+            && !self.is_complete()
+            && self.elimination.is_innovative(coefficients)
+    }
+
+    /// Takes in a shard sent by `from`: K coefficients, `piece_len` bytes.
+    ///
+    /// A wrong length changes nothing, a dependent shard neither (see [`keep_spares`](Self::keep_spares)).
+    pub fn push(
+        &mut self,
+        coefficients: &[u8],
+        payload: B,
+        from: Option<Tag>,
+    ) -> Result<Progress, ShapeError> {
+        self.shape.check_coefficients(coefficients)?;
+        self.shape.check_payload(payload.as_ref())?;
+        let is_innovative = !self.is_complete() && self.elimination.insert(coefficients);
+        let shelf = if is_innovative { &mut self.held } else { &mut self.spares };
+        if is_innovative || shelf.len() < self.max_spares {
+            shelf.push(Held { shard: Shard { coefficients: coefficients.to_vec(), payload }, from });
+        }
+        Ok(if is_innovative { Progress::Innovative { rank: self.rank() } } else { Progress::Dependent })
+    }
+
+    /// Takes in piece `index` (sources 0..K, parity K..K + M), whose coefficients its index tells.
+    pub fn push_piece(
+        &mut self,
+        index: usize,
+        payload: B,
+        from: Option<Tag>,
+    ) -> Result<Progress, ShapeError> {
+        let coefficients = cauchy::coefficients(&self.shape, index)?;
+        self.push(&coefficients, payload, from)
+    }
+
+    /// The shards held, in the order they came; for a [`Recoder`](crate::Recoder).
+    pub fn held(&self) -> impl ExactSizeIterator<Item = &Shard<B>> {
+        self.held.iter().map(|held| &held.shard)
+    }
+
+    /// Whether source piece `piece` can be made from what is held; true for pieces that came as they are.
+    pub fn is_determined(&self, piece: usize) -> bool {
+        self.elimination.transform(piece).is_some()
+    }
+
+    /// The source pieces that can be made from what is held, in rising order.
+    pub fn determined(&self) -> impl Iterator<Item = usize> {
+        (0..self.shape.k()).filter(|&piece| self.is_determined(piece))
+    }
+
+    /// The payload that is source piece `piece` as it stands, if one is held.
+    pub fn received(&self, piece: usize) -> Option<&B> {
+        self.elimination.transform(piece).and_then(unit_slot).map(|slot| &self.held[slot].shard.payload)
+    }
+
+    /// Source piece `piece`, if it is determined: `rank()` * `piece_len` coef-bytes of work, or a copy.
+    pub fn piece(&self, piece: usize) -> Option<Vec<u8>> {
+        let transform = self.elimination.transform(piece)?;
+        let mut bytes = vec![0; self.shape.piece_len()];
+        let payloads: Vec<&[u8]> = self.held.iter().map(|held| held.shard.payload.as_ref()).collect();
+        self.engine
+            .gemm(&mut [&mut bytes], &payloads, &transform[..payloads.len()])
+            .expect("one factor per payload held, and all have the length of a piece");
+        Some(bytes)
+    }
+}
+
+impl<B: AsRef<[u8]> + Clone> Decoder<B> {
+    /// The job that makes all source pieces. Those received as they are get copied, only the others cost a product.
+    ///
+    /// The job holds clones of the payloads, so the decoder may be dropped.
+    pub fn finish(&self) -> Result<Recovery<B>, Incomplete> {
+        if !self.is_complete() {
+            return Err(Incomplete { rank: self.rank(), k: self.shape.k() });
+        }
+        let mut received = Vec::new();
+        let mut missing = Vec::new();
+        let mut coefficients = Vec::new();
+        for piece in 0..self.shape.k() {
+            let transform =
+                self.elimination.transform(piece).expect("at full rank every piece is determined");
+            if let Some(slot) = unit_slot(transform) {
+                received.push((piece, self.held[slot].shard.payload.clone()));
+            } else {
+                missing.push(piece);
+                coefficients.extend_from_slice(transform);
+            }
+        }
+        let payloads = self.held.iter().map(|held| held.shard.payload.clone()).collect();
+        Ok(Recovery::new(self.engine, &self.shape, payloads, received, missing, coefficients))
+    }
+
+    /// All source pieces, one after the other: K * `piece_len` bytes.
+    pub fn decode_all(&self) -> Result<Vec<u8>, Incomplete> {
+        self.finish().map(Recovery::finish)
+    }
+
+    /// How many independent shards are left, spares included, without those that `tag` sent.
+    pub fn rank_without(&self, tag: Tag) -> usize {
+        let mut elimination = Elimination::new(self.engine, self.shape.k());
+        for held in self.not_from(tag) {
+            elimination.insert(&held.shard.coefficients);
+        }
+        elimination.rank()
+    }
+
+    /// A decoder that never heard from `tag`: spares move up where they are innovative.
+    pub fn without(&self, tag: Tag) -> Self {
+        let mut decoder = Self::with_engine(self.shape, self.engine).keep_spares(self.max_spares);
+        for Held { shard, from } in self.not_from(tag) {
+            decoder.push(&shard.coefficients, shard.payload.clone(), *from).expect("it was pushed before");
+        }
+        decoder
+    }
+
+    /// All source pieces, as they come out without anything that `tag` sent.
+    pub fn decode_without(&self, tag: Tag) -> Result<Vec<u8>, Incomplete> {
+        self.without(tag).decode_all()
+    }
+
+    fn not_from(&self, tag: Tag) -> impl Iterator<Item = &Held<B>> {
+        self.held.iter().chain(&self.spares).filter(move |held| held.from != Some(tag))
+    }
+}
+
+/// The one place where `transform` is 1, if it is 0 everywhere else.
+fn unit_slot(transform: &[u8]) -> Option<usize> {
+    let slot = transform.iter().position(|&cell| cell != 0)?;
+    let is_unit = transform[slot] == 1 && transform[slot + 1..].iter().all(|&cell| cell == 0);
+    is_unit.then_some(slot)
+}

@@ -1,0 +1,113 @@
+//! What a caller can get wrong. No error here changes any state.
+
+use core::fmt;
+
+/// Lengths or counts that do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShapeError {
+    /// A generation has at least one source piece.
+    NoSources,
+    /// A generation has at most [`MAX_PIECES`](crate::MAX_PIECES) pieces, sources and parity together.
+    TooManyPieces {
+        /// Source pieces asked for.
+        k: usize,
+        /// Parity pieces asked for.
+        m: usize,
+    },
+    /// A piece has at least one byte.
+    EmptyPieces,
+    /// All pieces together are more bytes than this machine can address.
+    TooLong {
+        /// Pieces asked for, sources and parity together.
+        pieces: usize,
+        /// Bytes of one piece.
+        piece_len: usize,
+    },
+    /// There is no piece of this index.
+    Index {
+        /// The index given, counted from 0: sources first, then parity.
+        index: usize,
+        /// How many pieces the generation has.
+        pieces: usize,
+    },
+    /// The number of coefficients is wrong.
+    Coefficients {
+        /// Coefficients given.
+        got: usize,
+        /// Coefficients the shapes of the other arguments ask for.
+        expected: usize,
+    },
+    /// The length of a payload, source or output is wrong.
+    Length {
+        /// Bytes given.
+        got: usize,
+        /// Bytes the others have, or the generation asks for.
+        expected: usize,
+    },
+    /// The number of source pieces is wrong.
+    Sources {
+        /// Pieces given.
+        got: usize,
+        /// Pieces the generation has.
+        expected: usize,
+    },
+    /// The number of output buffers is wrong.
+    Outputs {
+        /// Buffers given.
+        got: usize,
+        /// Buffers asked for.
+        expected: usize,
+    },
+    /// A range of columns reaches past the end of the rows.
+    Columns {
+        /// First column, in bytes.
+        start: usize,
+        /// One past the last column, in bytes.
+        end: usize,
+        /// Bytes of a row.
+        len: usize,
+    },
+}
+
+impl fmt::Display for ShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NoSources => write!(f, "0 source pieces, a generation has at least 1"),
+            Self::TooManyPieces { k, m } => {
+                write!(f, "{k} source and {m} parity pieces, a generation has at most {}", crate::MAX_PIECES)
+            }
+            Self::EmptyPieces => write!(f, "pieces of 0 bytes, a piece has at least 1"),
+            Self::TooLong { pieces, piece_len } => {
+                write!(f, "{pieces} pieces of {piece_len} bytes, which is more than {} bytes", isize::MAX)
+            }
+            Self::Index { index, pieces } => write!(f, "piece {index} of a generation of {pieces} pieces"),
+            Self::Coefficients { got, expected } => write!(f, "{got} coefficients where {expected} belong"),
+            Self::Length { got, expected } => write!(f, "{got} bytes where {expected} belong"),
+            Self::Sources { got, expected } => write!(f, "{got} source pieces where {expected} belong"),
+            Self::Outputs { got, expected } => write!(f, "{got} output buffers where {expected} belong"),
+            Self::Columns { start, end, len } => {
+                write!(f, "columns {start} to {end} of rows of {len} bytes")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ShapeError {}
+
+/// Fewer independent shards are held than there are source pieces. The decoder is as it was: push more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incomplete {
+    /// Independent shards held.
+    pub rank: usize,
+    /// Source pieces of the generation.
+    pub k: usize,
+}
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} independent shards, decoding takes {}", self.rank, self.k)
+    }
+}
+
+impl core::error::Error for Incomplete {}

@@ -1,0 +1,112 @@
+//! A matrix product in slices.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::Engine;
+
+/// A product that is made a few columns at a time, so that its caller can do something else in between.
+///
+/// `S` is a source row, owned: cheap to clone (`Bytes`, `Arc<[u8]>`) where it must outlive the call, `&[u8]` where not.
+#[derive(Debug)]
+pub struct Product<S> {
+    engine: Engine,
+    sources: Vec<S>,
+    /// One row of `sources.len()` bytes per target.
+    coefficients: Vec<u8>,
+    /// Rows of `out` to make, in rising order.
+    targets: Vec<usize>,
+    /// All rows, one after the other, `row_len` bytes each.
+    out: Vec<u8>,
+    row_len: usize,
+    /// Columns below this one are made.
+    column: usize,
+}
+
+impl<S: AsRef<[u8]>> Product<S> {
+    /// Makes all of `rows` rows. Every source is `row_len` > 0 bytes; `coefficients` is `rows` x `sources.len()`.
+    pub(crate) fn new(
+        engine: Engine,
+        sources: Vec<S>,
+        coefficients: Vec<u8>,
+        rows: usize,
+        row_len: usize,
+    ) -> Self {
+        Self::into_targets(
+            engine,
+            sources,
+            coefficients,
+            (0..rows).collect(),
+            vec![0; rows * row_len],
+            row_len,
+        )
+    }
+
+    /// Makes the rows `targets` of `out` and leaves the others as they are.
+    pub(crate) fn into_targets(
+        engine: Engine,
+        sources: Vec<S>,
+        coefficients: Vec<u8>,
+        targets: Vec<usize>,
+        out: Vec<u8>,
+        row_len: usize,
+    ) -> Self {
+        debug_assert_eq!(coefficients.len(), targets.len() * sources.len());
+        debug_assert!(out.len().is_multiple_of(row_len));
+        let column = if targets.is_empty() { row_len } else { 0 };
+        Self { engine, sources, coefficients, targets, out, row_len, column }
+    }
+
+    /// Works for about `budget` coef-bytes and returns whether something is left to do.
+    ///
+    /// Each call makes at least 64 columns, and more only in multiples of 64: a stripe of R * K * 64 coef-bytes.
+    pub fn step(&mut self, budget: u64) -> bool {
+        if self.is_done() {
+            return false;
+        }
+        let stripes = budget / (self.column_cost() * STRIPE as u64);
+        let width = usize::try_from(stripes).unwrap_or(usize::MAX).max(1).saturating_mul(STRIPE);
+        let end = self.row_len.min(self.column.saturating_add(width));
+        self.make(end);
+        !self.is_done()
+    }
+
+    /// Coef-bytes still to do.
+    pub fn remaining(&self) -> u64 {
+        (self.row_len - self.column) as u64 * self.column_cost()
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_done(&self) -> bool {
+        self.column == self.row_len
+    }
+
+    /// Does what is left, and returns the rows one after the other.
+    pub fn finish(mut self) -> Vec<u8> {
+        while self.step(u64::MAX) {}
+        self.out
+    }
+
+    /// A row that needs no product: copied from its source.
+    pub(crate) fn copy_row(&mut self, row: usize, bytes: &[u8]) {
+        self.out[row * self.row_len..][..self.row_len].copy_from_slice(bytes);
+    }
+
+    fn make(&mut self, end: usize) {
+        let sources: Vec<&[u8]> = self.sources.iter().map(AsRef::as_ref).collect();
+        let rows = self.out.chunks_exact_mut(self.row_len).enumerate();
+        let mut dst: Vec<&mut [u8]> =
+            rows.filter(|(row, _)| self.targets.binary_search(row).is_ok()).map(|(_, bytes)| bytes).collect();
+        self.engine.gemm_columns(&mut dst, &sources, &self.coefficients, self.column..end).expect(
+            "lengths were checked when the product was made, and a source does not change its length",
+        );
+        self.column = end;
+    }
+
+    fn column_cost(&self) -> u64 {
+        (self.targets.len() * self.sources.len()).max(1) as u64
+    }
+}
+
+/// Columns of the narrowest slice of work, in bytes: one cache line of each row.
+const STRIPE: usize = 64;
