@@ -1,0 +1,136 @@
+//! `cargo xtask demo`: a relay with the demo app, from a clone, in one command.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::process::Cmd;
+use crate::test::{app, native};
+use crate::tools;
+use crate::web::{self, Quality};
+use crate::workspace::root;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where the relay serves the app, on 127.0.0.1.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Prove it: start on a free port, have browsers and the command line talk, stop.
+    #[arg(long)]
+    check: bool,
+    /// More arguments for `braidcast relay`.
+    #[arg(last = true)]
+    relay_args: Vec<String>,
+}
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    web::build(Quality::Shipped)?;
+    app()?;
+    let program = native("release")?;
+    if args.check { prove(&program, args) } else { show(&program, args) }
+}
+
+/// Runs the relay until the user stops it.
+fn show(program: &Path, args: &Args) -> Result<()> {
+    let mut relay = Relay::start(program, args.port, &args.relay_args)?;
+    println!("{}", next_steps(&relay.url(), program));
+    let status = relay.child.wait()?;
+    if !status.success() {
+        bail!("the relay ended: {status}");
+    }
+    Ok(())
+}
+
+fn prove(program: &Path, args: &Args) -> Result<()> {
+    let chromium = tools::chromium()?;
+    tools::npm_ci("tests")?;
+    let relay = Relay::start(program, free_port()?, &args.relay_args)?;
+    Cmd::new(tools::test_node()?)
+        .arg(root().join("tests/demo-check.mjs"))
+        .env("BRAIDCAST_BIN", program)
+        .env("CHROMIUM", chromium)
+        .env("RELAY_URL", relay.url())
+        .keep_stdout()
+        .run()
+}
+
+fn next_steps(url: &str, program: &Path) -> String {
+    let program = program.strip_prefix(root()).unwrap_or(program).display();
+    format!(
+        "\nThe demo runs at {url}\n\
+         \n  Open it in two tabs, or on two machines: what one publishes, the other shows.\
+         \n  From a terminal:  {program} subscribe demo --relay {url}\
+         \n                    {program} publish demo hello --relay {url}\
+         \n  Stop it with Ctrl-C.\n"
+    )
+}
+
+/// A running relay; it ends with this value.
+struct Relay {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Relay {
+    fn start(program: &Path, port: u16, more: &[String]) -> Result<Self> {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_err() {
+            bail!("{address} is taken: choose another port, as in `cargo xtask demo --port 8081`");
+        }
+        let child = Cmd::new(program)
+            .args(["relay", "--http", &address.to_string(), "--app", "www/dist"])
+            .args(more)
+            .spawn()?;
+        let mut relay = Self { child, address };
+        relay.await_start()?;
+        Ok(relay)
+    }
+
+    fn await_start(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the relay ended before it listened on {}: {status}", self.address);
+            }
+            if start.elapsed() > START_LIMIT {
+                bail!("the relay does not listen on {} after {} s", self.address, START_LIMIT.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // Both fail only when the relay has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_steps_name_the_address_and_a_program_relative_to_the_clone() {
+        let text = next_steps("http://127.0.0.1:8080", &root().join("target/release/braidcast"));
+        assert!(text.contains("http://127.0.0.1:8080\n"));
+        assert!(text.contains(":  target/release/braidcast subscribe"), "{text}");
+    }
+}
