@@ -13,6 +13,21 @@
 //!        all three are one primitive:  Engine::gemm(dst[R], src[K], coef[R x K])
 //! ```
 //!
+//! ```
+//! use braidcast_rlnc::{Decoder, Encoder, Progress, Shape};
+//!
+//! let shape = Shape::new(2, 1, 3)?; // K = 2 source pieces, M = 1 parity piece, 3 bytes each
+//! let encoder = Encoder::new(shape, vec![b"bra", b"id!"])?;
+//! let mut parity = [0; 3];
+//! encoder.pieces(&[2], &mut [&mut parity])?;
+//!
+//! let mut decoder = Decoder::new(shape);
+//! decoder.push_piece(2, &parity[..], Some(7))?;
+//! assert_eq!(decoder.push_piece(1, b"id!", Some(8))?, Progress::Innovative { rank: 2 });
+//! assert_eq!(decoder.decode_all()?, b"braid!");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! What this crate is not: it checks no hash and no signature (one wrong shard spoils what is decoded with it;
 //! who may recode for whom is decided in `crates/mesh`), it draws no random coefficients (they come in as bytes),
 //! and it chooses no sizes. It needs `alloc` and no `std`.
@@ -21,10 +36,9 @@
 //! product over rows of L bytes is R * K * L coef-bytes. Long products run in slices ([`Product`], [`Recovery`])
 //! so that a caller with a frame to draw never waits.
 //!
-//! Sources: the field is that of FIPS 197 section 4 (polynomial 0x11B, generator 3). Network coding: Ho et al.,
-//! "A Random Linear Network Coding Approach to Multicast", IEEE Trans. IT 52(10), 2006. Cauchy parity: Blömer et
-//! al., "An XOR-Based Erasure-Resilient Coding Scheme", ICSI TR-95-048, section 3. Elimination on coefficients
-//! with late payloads, and the blocked product: `docs/decisions`.
+//! Sources. The field: polynomial 0x11B of FIPS 197 section 4.2, generator 3. Network coding: Ho et al., "A Random
+//! Linear Network Coding Approach to Multicast", IEEE Trans. Inf. Theory 52(10), 2006. Cauchy parity: Blömer et al.,
+//! "An XOR-Based Erasure-Resilient Coding Scheme", ICSI TR-95-048, 1995.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -44,6 +58,8 @@ mod kernel;
 mod product;
 mod recoder;
 mod recovery;
+#[cfg(test)]
+mod testing;
 
 pub use decoder::{Decoder, Progress, Tag};
 pub use encoder::Encoder;

@@ -23,7 +23,7 @@ pub(crate) enum Start {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kernel {
-    /// 64-bit words and no tables; runs everywhere, and is what the other kernels are tested against.
+    /// Portable Rust, no intrinsics; runs everywhere, and is what the other kernels are tested against.
     Scalar,
 }
 
