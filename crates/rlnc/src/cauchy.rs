@@ -30,3 +30,36 @@ fn parity_coefficient(index: usize, source: usize) -> u8 {
     gf256::inv((index ^ source) as u8)
         .expect("a parity index is never a source index, and both are below 256")
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn sources_are_themselves() {
+        let shape = Shape::new(3, 2, 1).unwrap();
+        assert_eq!(coefficients(&shape, 0), Ok(vec![1, 0, 0]));
+        assert_eq!(coefficients(&shape, 2), Ok(vec![0, 0, 1]));
+    }
+
+    #[test]
+    fn parity_is_the_inverse_of_the_sum_of_indices() {
+        let shape = Shape::new(3, 2, 1).unwrap();
+        let inverses = |sums: [u8; 3]| sums.iter().map(|&sum| gf256::inv(sum).unwrap()).collect::<Vec<u8>>();
+        assert_eq!(coefficients(&shape, 3), Ok(inverses([3, 2, 1])));
+        assert_eq!(coefficients(&shape, 4), Ok(inverses([4, 5, 6])));
+        assert_eq!(coefficients(&shape, 5), Err(ShapeError::Index { index: 5, pieces: 5 }));
+    }
+
+    #[test]
+    fn the_largest_generation_has_a_coefficient_everywhere() {
+        let shape = Shape::new(128, 128, 1).unwrap();
+        for index in 128..256 {
+            assert!(coefficients(&shape, index).unwrap().iter().all(|&coefficient| coefficient != 0));
+        }
+    }
+}

@@ -111,3 +111,31 @@ impl fmt::Display for Incomplete {
 }
 
 impl core::error::Error for Incomplete {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn texts_name_both_numbers() {
+        let texts = [
+            (
+                ShapeError::TooManyPieces { k: 200, m: 100 },
+                "200 source and 100 parity pieces, a generation has at most 256",
+            ),
+            (ShapeError::Index { index: 9, pieces: 9 }, "piece 9 of a generation of 9 pieces"),
+            (ShapeError::Coefficients { got: 3, expected: 4 }, "3 coefficients where 4 belong"),
+            (ShapeError::Length { got: 1024, expected: 1200 }, "1024 bytes where 1200 belong"),
+            (ShapeError::Sources { got: 7, expected: 8 }, "7 source pieces where 8 belong"),
+            (ShapeError::Columns { start: 2, end: 9, len: 8 }, "columns 2 to 9 of rows of 8 bytes"),
+        ];
+        for (error, text) in texts {
+            assert_eq!(error.to_string(), text);
+        }
+        assert_eq!(Incomplete { rank: 3, k: 8 }.to_string(), "3 independent shards, decoding takes 8");
+    }
+}

@@ -107,3 +107,52 @@ fn check(dst: &[&mut [u8]], src: &[&[u8]], coef: &[u8], columns: &Range<usize>) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn overwrites_or_adds() {
+        let engine = Engine::new();
+        let (mut out, one, two) = ([9, 9], [1, 2], [4, 8]);
+        engine.gemm(&mut [&mut out], &[&one, &two], &[1, 2]).unwrap();
+        assert_eq!(out, [9, 18]);
+        engine.gemm_add(&mut [&mut out], &[&one, &two], &[1, 0]).unwrap();
+        assert_eq!(out, [8, 16]);
+        engine.gemm_columns(&mut [&mut out], &[&one, &two], &[0, 1], 1..2).unwrap();
+        assert_eq!(out, [8, 8]);
+    }
+
+    #[test]
+    fn no_sources_are_zero() {
+        let mut out = [9, 9];
+        Engine::new().gemm_add(&mut [&mut out], &[], &[]).unwrap();
+        assert_eq!(out, [9, 9]);
+        Engine::new().gemm(&mut [&mut out], &[], &[]).unwrap();
+        assert_eq!(out, [0, 0]);
+        Engine::new().gemm(&mut [], &[&[1]], &[]).unwrap();
+    }
+
+    #[test]
+    fn lengths_must_fit() {
+        let engine = Engine::new();
+        let mut out = vec![9; 4];
+        let coefficients = engine.gemm(&mut [&mut out], &[&[0; 4], &[0; 4]], &[1]);
+        assert_eq!(coefficients, Err(ShapeError::Coefficients { got: 1, expected: 2 }));
+        let source = engine.gemm(&mut [&mut out], &[&[0; 4], &[0; 5]], &[1, 1]);
+        assert_eq!(source, Err(ShapeError::Length { got: 5, expected: 4 }));
+        let columns = engine.gemm_columns(&mut [&mut out], &[&[0; 4]], &[1], 2..5);
+        assert_eq!(columns, Err(ShapeError::Columns { start: 2, end: 5, len: 4 }));
+        assert_eq!(out, [9; 4]);
+    }
+
+    #[test]
+    fn kernel_is_the_one_asked_for() {
+        assert_eq!(Engine::with_kernel(Kernel::Scalar).map(|engine| engine.kernel()), Some(Kernel::Scalar));
+    }
+}

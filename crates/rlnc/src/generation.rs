@@ -88,3 +88,29 @@ pub struct Shard<B> {
     /// The sum of the source pieces, each times its coefficient; `piece_len` bytes.
     pub payload: B,
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn limits_are_inclusive() {
+        assert!(Shape::new(1, 0, 1).is_ok());
+        assert!(Shape::new(256, 0, 1).is_ok());
+        assert!(Shape::new(128, 128, 1).is_ok());
+        assert_eq!(Shape::new(0, 4, 1), Err(ShapeError::NoSources));
+        assert_eq!(Shape::new(128, 129, 1), Err(ShapeError::TooManyPieces { k: 128, m: 129 }));
+        assert_eq!(Shape::new(usize::MAX, 2, 1), Err(ShapeError::TooManyPieces { k: usize::MAX, m: 2 }));
+        assert_eq!(Shape::new(4, 4, 0), Err(ShapeError::EmptyPieces));
+    }
+
+    #[test]
+    fn all_pieces_together_are_addressable() {
+        let most = isize::MAX as usize / 8;
+        assert_eq!(Shape::new(4, 4, most).map(|shape| shape.sources_len()), Ok(4 * most));
+        assert_eq!(Shape::new(4, 4, most + 1), Err(ShapeError::TooLong { pieces: 8, piece_len: most + 1 }));
+    }
+}

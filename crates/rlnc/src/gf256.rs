@@ -57,3 +57,39 @@ const fn tables() -> Tables {
     }
     tables
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    /// The definition: shift, add, reduce.
+    fn product(a: u8, b: u8) -> u8 {
+        (0..8).rev().fold(0, |sum, bit| double(sum) ^ if b >> bit & 1 == 1 { a } else { 0 })
+    }
+
+    #[test]
+    fn products_are_those_of_the_definition() {
+        for a in 0..=255 {
+            for b in 0..=255 {
+                assert_eq!(mul(a, b), product(a, b), "{a} * {b}");
+            }
+        }
+    }
+
+    /// FIPS 197 section 4.2: "{57} . {83} = {c1}", and 4.2.1: "{57} . {13} = {fe}".
+    #[test]
+    fn field_is_that_of_fips_197() {
+        assert_eq!((mul(0x57, 0x83), mul(0x57, 0x13)), (0xC1, 0xFE));
+    }
+
+    #[test]
+    fn every_element_but_zero_has_an_inverse() {
+        assert_eq!(inv(0), None);
+        for a in 1..=255 {
+            assert_eq!(inv(a).map(|inverse| mul(a, inverse)), Some(1), "{a}");
+        }
+    }
+}

@@ -59,7 +59,7 @@ impl<S: AsRef<[u8]>> Product<S> {
 
     /// Works for about `budget` coef-bytes and returns whether something is left to do.
     ///
-    /// Each call makes at least 64 columns, and more only in multiples of 64: a stripe of R * K * 64 coef-bytes.
+    /// It makes whole stripes of 256 columns, R * K * 256 coef-bytes each, and at least one stripe per call.
     pub fn step(&mut self, budget: u64) -> bool {
         if self.is_done() {
             return false;
@@ -108,5 +108,62 @@ impl<S: AsRef<[u8]>> Product<S> {
     }
 }
 
-/// Columns of the narrowest slice of work, in bytes: one cache line of each row.
-const STRIPE: usize = 64;
+/// Columns of the narrowest slice of work, in bytes: what the widest kernel makes in one pass.
+const STRIPE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::testing::{noise, rows, slices, slices_mut};
+
+    fn product(r: usize, k: usize, len: usize) -> Product<Vec<u8>> {
+        Product::new(Engine::new(), rows(1, k, len), noise(2, r * k), r, len)
+    }
+
+    fn expected(r: usize, k: usize, len: usize) -> Vec<u8> {
+        let mut out = rows(3, r, len);
+        Engine::new().gemm(&mut slices_mut(&mut out), &slices(&rows(1, k, len)), &noise(2, r * k)).unwrap();
+        out.concat()
+    }
+
+    #[test]
+    fn slices_make_what_one_pass_makes() {
+        for (r, k, len) in [(1, 1, 1), (3, 5, 1000), (4, 4, 4096)] {
+            for budget in [0, 1, 10_000, u64::MAX] {
+                let mut sliced = product(r, k, len);
+                while sliced.step(budget) {}
+                assert!(sliced.finish() == expected(r, k, len), "{r} x {k} x {len} by {budget}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_keeps_to_its_budget() {
+        let mut product = product(3, 5, 1024);
+        assert_eq!(product.remaining(), 15 * 1024);
+        assert!(product.step(15 * 600));
+        assert_eq!(product.remaining(), 15 * (1024 - 512));
+        assert!(product.step(0));
+        assert_eq!(product.remaining(), 15 * 256);
+        assert!(!product.step(15 * 600));
+        assert_eq!((product.remaining(), product.is_done()), (0, true));
+    }
+
+    #[test]
+    fn nothing_to_make_is_done() {
+        let product = Product::new(Engine::new(), rows(1, 4, 100), Vec::new(), 0, 100);
+        assert_eq!((product.remaining(), product.is_done()), (0, true));
+        assert!(product.finish().is_empty());
+    }
+
+    #[test]
+    fn rows_that_are_no_target_stay() {
+        let out = vec![7; 3 * 10];
+        let sources = vec![noise(1, 10)];
+        let product = Product::into_targets(Engine::new(), sources, vec![1], vec![1], out, 10);
+        assert_eq!(product.finish(), [&[7; 10][..], &noise(1, 10), &[7; 10]].concat());
+    }
+}
