@@ -211,3 +211,140 @@ fn unit_slot(transform: &[u8]) -> Option<usize> {
     let is_unit = transform[slot] == 1 && transform[slot + 1..].iter().all(|&cell| cell == 0);
     is_unit.then_some(slot)
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::Encoder;
+    use crate::testing::{noise, rows, slices_mut};
+
+    const K: usize = 4;
+    const M: usize = 4;
+    const LEN: usize = 40;
+
+    fn shape() -> Shape {
+        Shape::new(K, M, LEN).unwrap()
+    }
+
+    fn sources() -> Vec<Vec<u8>> {
+        rows(1, K, LEN)
+    }
+
+    /// The shard with this coefficient vector.
+    fn shard(coefficients: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; LEN];
+        Encoder::new(shape(), sources()).unwrap().shards(coefficients, &mut [&mut out]).unwrap();
+        out
+    }
+
+    /// All K + M pieces.
+    fn pieces() -> Vec<Vec<u8>> {
+        let mut out = rows(0, K + M, LEN);
+        let indices: Vec<usize> = (0..K + M).collect();
+        Encoder::new(shape(), sources()).unwrap().pieces(&indices, &mut slices_mut(&mut out)).unwrap();
+        out
+    }
+
+    fn push(decoder: &mut Decoder<Vec<u8>>, coefficients: &[u8], from: Tag) -> Progress {
+        decoder.push(coefficients, shard(coefficients), Some(from)).unwrap()
+    }
+
+    fn determined(decoder: &Decoder<Vec<u8>>) -> Vec<usize> {
+        decoder.determined().collect()
+    }
+
+    #[test]
+    fn a_source_piece_is_there_at_once() {
+        let mut decoder = Decoder::new(shape());
+        assert_eq!(decoder.push_piece(2, sources()[2].clone(), None), Ok(Progress::Innovative { rank: 1 }));
+        assert_eq!(determined(&decoder), [2]);
+        assert_eq!(decoder.received(2), Some(&sources()[2]));
+        assert_eq!((decoder.received(1), decoder.piece(1)), (None, None));
+    }
+
+    #[test]
+    fn elimination_determines_pieces_before_the_end() {
+        let mut decoder = Decoder::new(shape());
+        push(&mut decoder, &[0, 3, 5, 0], 1);
+        assert!(determined(&decoder).is_empty());
+        push(&mut decoder, &[0, 7, 1, 0], 1);
+        assert_eq!(determined(&decoder), [1, 2]);
+        assert_eq!((decoder.received(1), decoder.received(2)), (None, None));
+        assert_eq!(
+            (decoder.piece(1).as_ref(), decoder.piece(2).as_ref()),
+            (Some(&sources()[1]), Some(&sources()[2]))
+        );
+    }
+
+    #[test]
+    fn a_multiple_of_a_piece_is_not_the_piece() {
+        let mut decoder = Decoder::new(shape());
+        push(&mut decoder, &[0, 0, 0, 9], 1);
+        assert_eq!(decoder.received(3), None);
+        assert_eq!(decoder.piece(3).as_ref(), Some(&sources()[3]));
+    }
+
+    #[test]
+    fn a_dependent_shard_is_not_held() {
+        let mut decoder = Decoder::new(shape());
+        push(&mut decoder, &[1, 2, 3, 4], 1);
+        push(&mut decoder, &[1, 1, 0, 0], 1);
+        assert!(!decoder.is_innovative(&[0, 3, 3, 4]));
+        assert_eq!(push(&mut decoder, &[0, 3, 3, 4], 1), Progress::Dependent);
+        assert_eq!(push(&mut decoder, &[0, 0, 0, 0], 1), Progress::Dependent);
+        assert_eq!((decoder.rank(), decoder.held().len()), (2, 2));
+    }
+
+    #[test]
+    fn nothing_is_innovative_at_full_rank() {
+        let mut decoder = Decoder::new(shape());
+        for (index, piece) in pieces().into_iter().enumerate().skip(2).take(K) {
+            decoder.push_piece(index, piece, None).unwrap();
+        }
+        assert!(decoder.is_complete());
+        assert!(!decoder.is_innovative(&[1, 0, 0, 0]));
+        assert_eq!(push(&mut decoder, &[1, 0, 0, 0], 1), Progress::Dependent);
+        assert_eq!(decoder.decode_all(), Ok(sources().concat()));
+    }
+
+    #[test]
+    fn wrong_lengths_change_nothing() {
+        let mut decoder = Decoder::new(shape());
+        let vector = decoder.push(&[1, 2, 3], vec![0; LEN], None);
+        assert_eq!(vector, Err(ShapeError::Coefficients { got: 3, expected: K }));
+        let payload = decoder.push(&[1, 2, 3, 4], vec![0; LEN - 1], None);
+        assert_eq!(payload, Err(ShapeError::Length { got: LEN - 1, expected: LEN }));
+        let index = decoder.push_piece(K + M, vec![0; LEN], None);
+        assert_eq!(index, Err(ShapeError::Index { index: K + M, pieces: K + M }));
+        assert!(!decoder.is_innovative(&[1, 2, 3]));
+        assert_eq!((decoder.rank(), decoder.decode_all()), (0, Err(Incomplete { rank: 0, k: K })));
+    }
+
+    #[test]
+    fn drops_what_one_neighbour_sent() {
+        let mut decoder = Decoder::new(shape());
+        for (index, piece) in pieces().into_iter().enumerate().take(K) {
+            decoder.push_piece(index, piece, Some(index as Tag % 2)).unwrap();
+        }
+        assert_eq!((decoder.rank_without(0), decoder.rank_without(5)), (2, 4));
+        assert_eq!(determined(&decoder.without(0)), [1, 3]);
+        assert_eq!(decoder.decode_without(0), Err(Incomplete { rank: 2, k: K }));
+        assert_eq!(decoder.decode_without(5), Ok(sources().concat()));
+    }
+
+    #[test]
+    fn spares_replace_what_a_polluter_sent() {
+        let mut decoder = Decoder::new(shape()).keep_spares(3);
+        decoder.push(&[5, 5, 5, 5], noise(66, LEN), Some(666)).unwrap();
+        for (index, piece) in pieces().into_iter().enumerate().skip(1) {
+            decoder.push_piece(index, piece, Some(index as Tag)).unwrap();
+        }
+        assert_eq!((decoder.rank(), decoder.held().len(), decoder.spares.len()), (K, K, 3));
+        assert_ne!(decoder.decode_all(), Ok(sources().concat()));
+        assert_eq!(decoder.rank_without(666), K);
+        assert_eq!(decoder.decode_without(666), Ok(sources().concat()));
+    }
+}

@@ -84,3 +84,53 @@ impl Elimination {
             .expect("one factor per row, rows of equal length");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::testing::rows;
+
+    /// Every row is 1 in its own pivot column, 0 in the others, and what its transform says.
+    fn check(elimination: &Elimination, inserted: &[Vec<u8>]) {
+        for row in &elimination.rows {
+            for other in &elimination.rows {
+                assert_eq!(row.cells[other.pivot], u8::from(row.pivot == other.pivot));
+            }
+            let (vector, transform) = row.cells.split_at(elimination.k);
+            for (column, &cell) in vector.iter().enumerate() {
+                let terms = inserted.iter().zip(transform).map(|(vector, &t)| gf256::mul(t, vector[column]));
+                assert_eq!(cell, terms.fold(0, |sum, term| sum ^ term));
+            }
+            assert!(transform[inserted.len()..].iter().all(|&cell| cell == 0));
+        }
+    }
+
+    #[test]
+    fn rows_are_reduced_and_are_what_their_transform_says() {
+        let vectors = rows(1, 12, 12);
+        let mut elimination = Elimination::new(Engine::new(), 12);
+        for count in 1..=12 {
+            assert!(elimination.is_innovative(&vectors[count - 1]));
+            assert!(elimination.insert(&vectors[count - 1]));
+            assert_eq!(elimination.rank(), count);
+            check(&elimination, &vectors[..count]);
+        }
+        assert!((0..12).all(|piece| elimination.transform(piece).is_some()));
+    }
+
+    #[test]
+    fn dependent_vectors_change_nothing() {
+        let mut elimination = Elimination::new(Engine::new(), 3);
+        assert!(elimination.insert(&[1, 2, 3]));
+        assert!(elimination.insert(&[0, 1, 1]));
+        for dependent in [[0, 0, 0], [1, 3, 2], [2, 4, 6]] {
+            assert!(!elimination.is_innovative(&dependent));
+            assert!(!elimination.insert(&dependent));
+        }
+        assert_eq!(elimination.rank(), 2);
+        check(&elimination, &[vec![1, 2, 3], vec![0, 1, 1]]);
+    }
+}

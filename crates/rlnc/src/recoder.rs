@@ -60,3 +60,53 @@ impl<B: AsRef<[u8]>> Recoder<B> {
         Ok(mixed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::gf256;
+    use crate::testing::rows;
+
+    fn held() -> Vec<Shard<Vec<u8>>> {
+        let payloads = rows(1, 2, 50);
+        let coefficients = [vec![1, 0, 3], vec![0, 5, 2]];
+        coefficients
+            .into_iter()
+            .zip(payloads)
+            .map(|(coefficients, payload)| Shard { coefficients, payload })
+            .collect()
+    }
+
+    #[test]
+    fn mixes_vector_and_payload_alike() {
+        let recoder = Recoder::new(Shape::new(3, 0, 50).unwrap(), held()).unwrap();
+        let shards = recoder.recode(&[0, 1, 7, 9], 2).unwrap();
+        assert_eq!(shards[0], held()[1]);
+        let mix = |a: &u8, b: &u8| gf256::mul(7, *a) ^ gf256::mul(9, *b);
+        let mix = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| mix(a, b)).collect::<Vec<u8>>();
+        assert_eq!(shards[1].coefficients, mix(&held()[0].coefficients, &held()[1].coefficients));
+        assert_eq!(shards[1].payload, mix(&held()[0].payload, &held()[1].payload));
+    }
+
+    #[test]
+    fn nothing_held_makes_zeros() {
+        let recoder = Recoder::<Vec<u8>>::new(Shape::new(3, 0, 50).unwrap(), Vec::new()).unwrap();
+        assert_eq!(
+            recoder.recode(&[], 1),
+            Ok(vec![Shard { coefficients: vec![0; 3], payload: vec![0; 50] }])
+        );
+    }
+
+    #[test]
+    fn lengths_must_fit() {
+        let mixing = Recoder::new(Shape::new(3, 0, 50).unwrap(), held()).unwrap().recode(&[1, 2, 3], 2);
+        assert_eq!(mixing, Err(ShapeError::Coefficients { got: 3, expected: 4 }));
+        let vector = Recoder::new(Shape::new(4, 0, 50).unwrap(), held()).map(drop);
+        assert_eq!(vector, Err(ShapeError::Coefficients { got: 3, expected: 4 }));
+        let payload = Recoder::new(Shape::new(3, 0, 51).unwrap(), held()).map(drop);
+        assert_eq!(payload, Err(ShapeError::Length { got: 50, expected: 51 }));
+    }
+}

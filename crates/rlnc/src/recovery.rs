@@ -68,3 +68,48 @@ impl<B: AsRef<[u8]>> Recovery<B> {
         self.product.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::testing::{rows, slices_mut};
+    use crate::{Decoder, Encoder};
+
+    /// Of K = 4 source pieces of 1,000 bytes, 0 and 3 came as they are, and two parity pieces.
+    fn recovery() -> Recovery<Vec<u8>> {
+        let shape = Shape::new(4, 4, 1000).unwrap();
+        let mut pieces = rows(2, 4, 1000);
+        let encoder = Encoder::new(shape, rows(1, 4, 1000)).unwrap();
+        encoder.pieces(&[5, 3, 6, 0], &mut slices_mut(&mut pieces)).unwrap();
+        let mut decoder = Decoder::new(shape);
+        for (index, piece) in [5, 3, 6, 0].into_iter().zip(pieces) {
+            decoder.push_piece(index, piece, None).unwrap();
+        }
+        decoder.finish().unwrap()
+    }
+
+    #[test]
+    fn only_missing_pieces_cost_a_product() {
+        let recovery = recovery();
+        assert_eq!(recovery.missing(), [1, 2]);
+        assert_eq!(recovery.remaining(), 2 * 1000 + 2 * 4 * 1000);
+        assert_eq!(recovery.finish(), rows(1, 4, 1000).concat());
+    }
+
+    #[test]
+    fn a_step_keeps_to_its_budget() {
+        let mut recovery = recovery();
+        assert!(recovery.step(1000));
+        assert_eq!(recovery.remaining(), 9000);
+        assert!(recovery.step(1000 + 8 * 300));
+        assert_eq!(recovery.remaining(), 8 * (1000 - 256));
+        assert!(recovery.step(0));
+        assert_eq!(recovery.remaining(), 8 * (1000 - 512));
+        assert!(!recovery.step(u64::MAX));
+        assert!(recovery.is_done());
+        assert_eq!(recovery.finish(), rows(1, 4, 1000).concat());
+    }
+}
