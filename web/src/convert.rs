@@ -1,0 +1,323 @@
+//! What crosses, and how. The TypeScript section at the end says the same for the other side.
+
+use braidcast_net::{
+    Config, Event, Identity, Link, Message, Multiaddr, Payload, PeerInfo, Progress, PublishError,
+    PublishFailed, Published, StartError, Stopped, wire::TopicError,
+};
+use js_sys::Uint8Array;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+/// What a node is started with.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Settings {
+    relays: Vec<String>,
+    max_message_bytes: Option<usize>,
+}
+
+impl Settings {
+    pub(crate) fn from_js(value: JsValue) -> Result<Self, Failure> {
+        serde_wasm_bindgen::from_value(value).map_err(|error| Failure::config(error.to_string()))
+    }
+
+    pub(crate) fn into_config(self, identity: Identity) -> Result<Config, Failure> {
+        let mut config = Config::new(identity);
+        config.relays = self.relays.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?;
+        if let Some(bytes) = self.max_message_bytes {
+            config.mesh.message_bytes = bytes;
+        }
+        Ok(config)
+    }
+}
+
+fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
+    text.parse().map_err(|error| Failure::config(format!("relay {text:?} is not a multiaddr: {error}")))
+}
+
+/// Why a call failed. `code` is for programs, and stays; `message` is for people.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+}
+
+impl Failure {
+    pub(crate) fn config(message: String) -> Self {
+        Self::new("CONFIG", message)
+    }
+
+    fn new(code: &'static str, message: impl ToString) -> Self {
+        Self { code, message: message.to_string(), size: None, limit: None }
+    }
+}
+
+impl From<Failure> for JsValue {
+    fn from(failure: Failure) -> Self {
+        to_js(&failure)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Address { .. } | StartError::Listen { .. } => Self::new("CONFIG", error),
+            StartError::Unsupported(_) | StartError::Platform(_) => Self::new("UNSUPPORTED", error),
+        }
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(error: Stopped) -> Self {
+        Self::new("STOPPED", error)
+    }
+}
+
+impl From<TopicError> for Failure {
+    fn from(error: TopicError) -> Self {
+        Self::new("INVALID", error)
+    }
+}
+
+impl From<PublishFailed> for Failure {
+    fn from(error: PublishFailed) -> Self {
+        match error {
+            PublishFailed::Refused(error) => error.into(),
+            PublishFailed::Stopped(stopped) => stopped.into(),
+        }
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::NoPeers { .. } => Self::new("NO_PEERS", error),
+            PublishError::TooLong { len, limit } => {
+                Self { size: Some(len), limit: Some(limit), ..Self::new("TOO_LARGE", error) }
+            }
+            PublishError::ContentType { .. } | PublishError::Name { .. } => Self::new("INVALID", error),
+            PublishError::Busy { .. } => Self::new("BUSY", error),
+        }
+    }
+}
+
+/// An event as JavaScript sees it. Ids are texts.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum JsEvent {
+    Message {
+        id: String,
+        topic: String,
+        from: String,
+        content_type: String,
+        name: String,
+        /// A float, because the publisher may claim any time, and an integer beyond 2^53 does not cross.
+        published_at_ms: f64,
+        #[serde(with = "serde_wasm_bindgen::preserve")]
+        bytes: Uint8Array,
+    },
+    Progress {
+        id: String,
+        topic: String,
+        from: String,
+        name: String,
+        held_bytes: usize,
+        total_bytes: usize,
+    },
+    Reached {
+        id: String,
+        peers: usize,
+        of: usize,
+    },
+    PeerConnected {
+        peer: JsPeer,
+    },
+    PeerDisconnected {
+        id: String,
+    },
+    Joined {
+        id: String,
+        topic: String,
+    },
+    Left {
+        id: String,
+        topic: String,
+    },
+    RelayConnected {
+        address: String,
+        peer_id: String,
+    },
+    RelayLost {
+        address: String,
+        error: String,
+        retry_in_ms: f64,
+    },
+    Lagged {
+        messages: f64,
+    },
+}
+
+pub(crate) fn event(event: Event) -> JsValue {
+    to_js(&JsEvent::from(event))
+}
+
+impl From<Event> for JsEvent {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Message(message) => message.into(),
+            Event::Progress(progress) => progress.into(),
+            Event::Reached { id, peers, of } => Self::Reached { id: id.to_string(), peers, of },
+            Event::PeerConnected(peer) => Self::PeerConnected { peer: peer.into() },
+            Event::PeerDisconnected { id } => Self::PeerDisconnected { id: id.to_string() },
+            Event::Joined { peer, topic } => Self::Joined { id: peer.to_string(), topic: topic.to_string() },
+            Event::Left { peer, topic } => Self::Left { id: peer.to_string(), topic: topic.to_string() },
+            Event::RelayConnected { address, id } => {
+                Self::RelayConnected { address: address.to_string(), peer_id: id.to_string() }
+            }
+            Event::RelayLost { address, error, retry_in_ms } => {
+                Self::RelayLost { address: address.to_string(), error, retry_in_ms: retry_in_ms as f64 }
+            }
+            Event::Lagged { messages } => Self::Lagged { messages: messages as f64 },
+        }
+    }
+}
+
+impl From<Message> for JsEvent {
+    fn from(message: Message) -> Self {
+        Self::Message {
+            id: message.id.to_string(),
+            topic: message.topic.to_string(),
+            from: message.from.to_string(),
+            bytes: bytes(&message.content.payload),
+            content_type: message.content.content_type,
+            name: message.content.name,
+            published_at_ms: message.published.0 as f64,
+        }
+    }
+}
+
+impl From<Progress> for JsEvent {
+    fn from(progress: Progress) -> Self {
+        Self::Progress {
+            id: progress.id.to_string(),
+            topic: progress.topic.to_string(),
+            from: progress.from.to_string(),
+            name: progress.name,
+            held_bytes: progress.held_bytes,
+            total_bytes: progress.total_bytes,
+        }
+    }
+}
+
+/// Copies each segment to its place in one JavaScript buffer; nothing is put together on this side.
+fn bytes(payload: &Payload) -> Uint8Array {
+    let array = Uint8Array::new_with_length(length(payload.len()));
+    let mut start = 0;
+    for segment in payload.segments() {
+        let end = start + length(segment.len());
+        array.subarray(start, end).copy_from(segment);
+        start = end;
+    }
+    array
+}
+
+fn length(len: usize) -> u32 {
+    len.try_into().expect("a wasm32 address space holds no longer buffer")
+}
+
+/// A connected peer as JavaScript sees it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct JsPeer {
+    id: String,
+    link: &'static str,
+    address: String,
+    agent: String,
+    rtt_ms: Option<f64>,
+    topics: Vec<String>,
+    inbound: bool,
+}
+
+impl From<PeerInfo> for JsPeer {
+    fn from(peer: PeerInfo) -> Self {
+        Self {
+            id: peer.id.to_string(),
+            link: match peer.link {
+                Link::Relay => "relay",
+                Link::Direct => "direct",
+                Link::Circuit => "circuit",
+            },
+            address: peer.address,
+            agent: peer.agent,
+            rtt_ms: peer.rtt_ms,
+            topics: peer.topics.iter().map(ToString::to_string).collect(),
+            inbound: peer.inbound,
+        }
+    }
+}
+
+pub(crate) fn peers(peers: Vec<PeerInfo>) -> JsValue {
+    to_js(&peers.into_iter().map(JsPeer::from).collect::<Vec<_>>())
+}
+
+pub(crate) fn published(published: Published) -> JsValue {
+    #[derive(Serialize)]
+    struct JsPublished {
+        id: String,
+        peers: usize,
+    }
+    to_js(&JsPublished { id: published.id.to_string(), peers: published.peers })
+}
+
+pub(crate) fn to_js(value: &impl Serialize) -> JsValue {
+    serde_wasm_bindgen::to_value(value).expect("plain structs of texts and safe numbers convert")
+}
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = r#"
+export interface WasmSettings { relays: string[]; maxMessageBytes?: number }
+export interface WasmFailure { code: string; message: string; size?: number; limit?: number }
+export interface WasmPublished { id: string; peers: number }
+export interface WasmPeer {
+  id: string;
+  link: "relay" | "direct" | "circuit";
+  address: string;
+  agent: string;
+  rttMs: number | undefined;
+  topics: string[];
+  inbound: boolean;
+}
+export interface WasmStats {
+  messagesIn: number; messagesOut: number;
+  bytesIn: number; bytesOut: number;
+  bulkBytesIn: number; bulkBytesOut: number;
+  controlBytesIn: number; controlBytesOut: number;
+  piecesNew: number; piecesDuplicate: number; piecesUnnecessary: number; piecesCorrupt: number; piecesSent: number;
+  wants: number; grafts: number; prunes: number;
+  deliveredBytes: number; abandoned: number; offences: number;
+  peers: number; inboxLost: number;
+}
+export interface WasmMessage {
+  id: string; topic: string; from: string;
+  contentType: string; name: string; publishedAtMs: number;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+export interface WasmProgress {
+  id: string; topic: string; from: string; name: string; heldBytes: number; totalBytes: number;
+}
+export type WasmEvent =
+  | ({ type: "message" } & WasmMessage)
+  | ({ type: "progress" } & WasmProgress)
+  | { type: "reached"; id: string; peers: number; of: number }
+  | { type: "peerConnected"; peer: WasmPeer }
+  | { type: "peerDisconnected"; id: string }
+  | { type: "joined"; id: string; topic: string }
+  | { type: "left"; id: string; topic: string }
+  | { type: "relayConnected"; address: string; peerId: string }
+  | { type: "relayLost"; address: string; error: string; retryInMs: number }
+  | { type: "lagged"; messages: number };
+"#;
