@@ -1,0 +1,250 @@
+import { WasmNode, type WasmEvent } from "./wasm/braidcast_web.js";
+import { toContent, type Publishable } from "./content.js";
+import { Emitter } from "./emitter.js";
+import { Engine, type WasmSource } from "./engine.js";
+import { ConfigError, StoppedError, UnsupportedError } from "./errors.js";
+import { Message } from "./message.js";
+import { resolveRelays } from "./relays.js";
+import { Subscriptions, type Sink } from "./subscriptions.js";
+import { Topic, type PublishOptions } from "./topic.js";
+import type { NodeEvents, Peer, Published, Relay, Stats } from "./types.js";
+
+/** Longest payload unless said otherwise, in bytes. */
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+/** How long events are handed out before the page may draw, in milliseconds. */
+const SLICE_MS = 8;
+
+export interface StartOptions {
+  /** Multiaddrs (`/dns4/relay.example.org/tcp/443/wss/p2p/12D3KooW...`), or `http(s)` URLs of relays, which are asked
+   * where they listen. */
+  relays?: readonly string[];
+  /** The 32-byte secret of an identity to be kept: whoever has it can sign as this node. Fresh when not given, so
+   * that two tabs are two nodes. Never run two nodes with one seed at a time. */
+  identitySeed?: Uint8Array;
+  /** Longest payload to publish or to accept, in bytes; 64 MiB when not given. Use one value in all nodes. */
+  maxMessageBytes?: number;
+  /** Gives up starting. A started node is ended with `stop()`. */
+  signal?: AbortSignal;
+  /** Where the wasm module comes from, when not from beside this package. The first node of a page decides. */
+  wasm?: WasmSource;
+}
+
+/** A node: one identity, its connections, its topics. */
+export class Braidcast {
+  /** Its id: the public key, in libp2p's text form `12D3KooW...`. */
+  readonly id: string;
+  readonly #engine: Engine;
+  readonly #wasm: WasmNode;
+  readonly #maxMessageBytes: number;
+  readonly #emitter = new Emitter<NodeEvents>();
+  readonly #relays = new Map<string, Relay>();
+  readonly #subscriptions: Subscriptions;
+  readonly #pump: Promise<void>;
+  /** Set once the node has ended. */
+  #end: { error: Error | undefined } | undefined;
+
+  protected constructor(engine: Engine, wasm: WasmNode, settings: { relays: string[]; maxMessageBytes: number }) {
+    this.#engine = engine;
+    this.#wasm = wasm;
+    this.#maxMessageBytes = settings.maxMessageBytes;
+    this.id = wasm.peer_id();
+    for (const address of settings.relays) this.#relays.set(address, { state: "connecting", address });
+    // Both fail only when the node has ended, which every subscriber is told anyway.
+    this.#subscriptions = new Subscriptions(
+      (topic) => void this.#wait(() => wasm.subscribe(topic)).catch(() => {}),
+      (topic) => void this.#wait(() => wasm.unsubscribe(topic)).catch(() => {}),
+    );
+    this.#pump = this.#run();
+  }
+
+  /**
+   * Loads the module if need be and starts a node. Does not wait for the relays: `relay` events tell.
+   *
+   * @throws {ConfigError} for an option that can never work.
+   * @throws {RelayError} when a relay's URL does not answer. A multiaddr that does not answer is dialled for ever.
+   * @throws {LoadError} when the wasm module cannot be loaded.
+   * @throws {UnsupportedError} on a platform without `WebSocket`, such as Node.js before 22.
+   */
+  static start(options: StartOptions & { wasm: WasmSource }): Promise<Braidcast> {
+    return this.launch(options, () => options.wasm);
+  }
+
+  protected static async launch(
+    options: StartOptions,
+    source: () => WasmSource | Promise<WasmSource>,
+  ): Promise<Braidcast> {
+    const { signal, maxMessageBytes = MAX_MESSAGE_BYTES } = options;
+    signal?.throwIfAborted();
+    if (typeof WebSocket === "undefined") {
+      throw new UnsupportedError("there is no WebSocket here: use a browser, or Node.js 22 or later");
+    }
+    if (!Number.isSafeInteger(maxMessageBytes) || maxMessageBytes < 1) {
+      throw new ConfigError(`maxMessageBytes is ${maxMessageBytes}, expected a positive whole number`);
+    }
+    const seed = options.identitySeed ?? crypto.getRandomValues(new Uint8Array(32));
+    const [engine, relays] = await Promise.all([Engine.load(source), resolveRelays(options.relays ?? [], signal)]);
+    signal?.throwIfAborted();
+    const wasm = await engine.wait(() => WasmNode.start({ relays, maxMessageBytes }, seed));
+    return new this(engine, wasm, { relays, maxMessageBytes });
+  }
+
+  /**
+   * The topic of this name, 1 to 256 bytes of UTF-8.
+   *
+   * @throws {InvalidError} for any other name.
+   */
+  topic(name: string): Topic {
+    return new Topic(name, this.#hub);
+  }
+
+  /** The connections to the configured relays as they are now. */
+  relays(): Relay[] {
+    return [...this.#relays.values()];
+  }
+
+  /**
+   * The connected peers, relays included.
+   *
+   * @throws {StoppedError} {@link CrashedError}
+   */
+  peers(): Promise<Peer[]> {
+    return this.#wait(() => this.#wasm.peers());
+  }
+
+  /**
+   * The counters now; also those of a stopped node.
+   *
+   * @throws {CrashedError}
+   */
+  stats(): Stats {
+    return this.#engine.run(() => ({ ...this.#wasm.stats(), memoryBytes: this.#engine.memoryBytes }));
+  }
+
+  /** Calls `handler` at each event of this type, until the returned function is called. */
+  on<Type extends keyof NodeEvents>(type: Type, handler: (event: NodeEvents[Type]) => void): () => void {
+    return this.#emitter.on(type, handler);
+  }
+
+  /** Closes every connection. Loops over messages end; later calls reject. Again is nothing. */
+  async stop(): Promise<void> {
+    if (!this.#end) await this.#engine.wait(() => this.#wasm.stop()).catch(() => {});
+    await this.#pump;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  readonly #hub = {
+    subscribe: (topic: string, sink: Sink): (() => void) => {
+      this.#assertRunning();
+      return this.#subscriptions.add(topic, sink);
+    },
+    publish: (topic: string, data: Publishable, options: PublishOptions) => this.#publish(topic, data, options),
+    ready: (topic: string, signal: AbortSignal | undefined) => this.#ready(topic, signal),
+    lagged: (topic: string) => this.#emitter.emit("lagged", { messages: 1, topic }),
+  };
+
+  async #publish(topic: string, data: Publishable, options: PublishOptions): Promise<Published> {
+    options.signal?.throwIfAborted();
+    const pending = toContent(data, options, this.#maxMessageBytes);
+    const { bytes, contentType, name } = pending instanceof Promise ? await pending : pending;
+    options.signal?.throwIfAborted();
+    return this.#wait(() => this.#wasm.publish(topic, bytes, contentType, name));
+  }
+
+  async #ready(topic: string, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const abort = () => reject(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    const end = (error: Error | undefined) => reject(error ?? new StoppedError());
+    const undo = [
+      this.#hub.subscribe(topic, { push() {}, end }),
+      this.on("peer", (change) => change.type === "joined" && change.topic === topic && resolve()),
+      () => signal?.removeEventListener("abort", abort),
+    ];
+    this.peers().then((peers) => peers.some((peer) => peer.topics.includes(topic)) && resolve(), reject);
+    await promise.finally(() => undo.forEach((step) => step()));
+  }
+
+  async #wait<T>(call: () => Promise<T>): Promise<T> {
+    this.#assertRunning();
+    return this.#engine.wait(call);
+  }
+
+  #assertRunning(): void {
+    if (this.#end) throw this.#end.error ?? new StoppedError();
+  }
+
+  /** Takes events from the module and hands them out, until the node ends. */
+  async #run(): Promise<void> {
+    let error: Error | undefined;
+    try {
+      // Whoever started the node gets to add handlers before the first event.
+      await nextTask();
+      while (await this.#engine.wait(() => this.#wasm.ready())) await this.#drain();
+    } catch (cause) {
+      error = cause instanceof Error ? cause : new Error(String(cause));
+    }
+    this.#end = { error };
+    this.#subscriptions.end(error);
+    this.#emitter.emit("stopped", { error });
+  }
+
+  async #drain(): Promise<void> {
+    let start = performance.now();
+    for (let event; (event = this.#engine.run(() => this.#wasm.next_event())); ) {
+      this.#dispatch(event);
+      if (performance.now() - start < SLICE_MS) continue;
+      await nextTask();
+      start = performance.now();
+    }
+  }
+
+  #dispatch(event: WasmEvent): void {
+    switch (event.type) {
+      case "message":
+        return this.#subscriptions.deliver(new Message(event));
+      case "progress": {
+        const { type: _, ...progress } = event;
+        return this.#emitter.emit("progress", { direction: event.from === this.id ? "out" : "in", ...progress });
+      }
+      case "reached":
+        return this.#emitter.emit("reached", { id: event.id, peers: event.peers, of: event.of });
+      case "peerConnected":
+        return this.#emitter.emit("peer", { type: "connected", peer: event.peer });
+      case "peerDisconnected":
+        return this.#emitter.emit("peer", { type: "disconnected", id: event.id });
+      case "joined":
+      case "left":
+        return this.#emitter.emit("peer", event);
+      case "relayConnected":
+        return this.#relay({ state: "connected", address: event.address, peerId: event.peerId });
+      case "relayLost": {
+        const { address, error, retryInMs } = event;
+        return this.#relay({ state: "lost", address, error, retryInMs, retryAtMs: Date.now() + retryInMs });
+      }
+      case "lagged":
+        return this.#emitter.emit("lagged", { messages: event.messages, topic: undefined });
+    }
+  }
+
+  #relay(relay: Relay): void {
+    this.#relays.set(relay.address, relay);
+    this.#emitter.emit("relay", relay);
+  }
+}
+
+/** Lets the page draw and react. Not by a timer: those are slowed to a second in a background tab. */
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}

@@ -1,0 +1,48 @@
+import { reasonOf } from "./engine.js";
+import { ConfigError, RelayError } from "./errors.js";
+
+/** How long a relay may take to say where it listens. */
+const LOOKUP_MS = 10_000;
+
+/** Multiaddrs as they are; `http(s)` URLs looked up at `<url>/.well-known/braidcast`. */
+export async function resolveRelays(relays: readonly string[], signal: AbortSignal | undefined): Promise<string[]> {
+  const found = await Promise.all(relays.map((relay) => (isUrl(relay) ? lookUp(relay, signal) : [relay])));
+  return [...new Set(found.flat())];
+}
+
+function isUrl(relay: string): boolean {
+  if (relay.startsWith("/")) return false;
+  if (/^https?:/.test(relay) && URL.canParse(relay)) return true;
+  throw new ConfigError(`relay "${relay}" is neither a multiaddr (/dns4/...) nor an http(s) URL`);
+}
+
+async function lookUp(url: string, signal: AbortSignal | undefined): Promise<string[]> {
+  let card: unknown;
+  try {
+    const timeout = AbortSignal.timeout(LOOKUP_MS);
+    const response = await fetch(`${url.replace(/\/+$/, "")}/.well-known/braidcast`, {
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      cache: "no-store",
+    });
+    if (!response.ok) throw new Error(`it answered ${response.status}`);
+    card = await response.json();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new RelayError(url, reasonOf(cause), { cause });
+  }
+  const addresses = choose(card, new URL(url).hostname);
+  if (addresses.length === 0) throw new RelayError(url, "it names no WebSocket address");
+  return addresses;
+}
+
+/** The WebSocket addresses at the host that just answered, else all of them: those may sit behind a proxy. */
+function choose(card: unknown, hostname: string): string[] {
+  const { peerId, addresses } = (card ?? {}) as { peerId?: unknown; addresses?: unknown };
+  if (!Array.isArray(addresses)) return [];
+  const usable = addresses
+    .filter((address): address is string => typeof address === "string" && /\/wss?(\/|$)/.test(address))
+    .map((address) => (address.includes("/p2p/") || typeof peerId !== "string" ? address : `${address}/p2p/${peerId}`));
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const here = usable.filter((address) => address.split("/")[2] === host);
+  return here.length > 0 ? here : usable;
+}

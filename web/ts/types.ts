@@ -1,0 +1,131 @@
+/** A connected peer. */
+export interface Peer {
+  /** `12D3KooW...`, the public key in libp2p's text form. */
+  readonly id: string;
+  /** A relay, a direct connection, or one through a relay. */
+  readonly link: "relay" | "direct" | "circuit";
+  /** A multiaddr, as this side sees it. */
+  readonly address: string;
+  /** What it calls itself; unverified, may be empty. */
+  readonly agent: string;
+  /** Latest round trip, once one was measured. */
+  readonly rttMs: number | undefined;
+  /** Topics that it subscribes to, of those this node knows of. */
+  readonly topics: readonly string[];
+  /** True when it dialled us. */
+  readonly inbound: boolean;
+}
+
+/** The connection to one configured relay. A lost one is dialled again for ever. */
+export type Relay =
+  | { readonly state: "connecting"; readonly address: string }
+  | { readonly state: "connected"; readonly address: string; readonly peerId: string }
+  | {
+      readonly state: "lost";
+      readonly address: string;
+      /** Why, for people. */
+      readonly error: string;
+      /** From the loss to the next attempt. */
+      readonly retryInMs: number;
+      /** The same as a point in time, in milliseconds like `Date.now()`. */
+      readonly retryAtMs: number;
+    };
+
+/** A change among the connected peers. */
+export type PeerChange =
+  | { readonly type: "connected"; readonly peer: Peer }
+  | { readonly type: "disconnected"; readonly id: string }
+  | { readonly type: "joined"; readonly id: string; readonly topic: string }
+  | { readonly type: "left"; readonly id: string; readonly topic: string };
+
+/** How far a large message is. */
+export interface Progress {
+  /** `in`: to us. `out`: a message of our own, to the neighbour that has most of it. */
+  readonly direction: "in" | "out";
+  readonly id: string;
+  readonly topic: string;
+  /** Id of its publisher. */
+  readonly from: string;
+  /** Its name, often a file's; may be empty. */
+  readonly name: string;
+  readonly heldBytes: number;
+  readonly totalBytes: number;
+}
+
+/** Neighbours hold the whole of a message of our own. They pass it on; this is no count of all receivers. */
+export interface Reached {
+  readonly id: string;
+  readonly peers: number;
+  /** Neighbours that it was offered to. */
+  readonly of: number;
+}
+
+/** Messages were dropped, the oldest first, because nobody took them. */
+export interface Lagged {
+  readonly messages: number;
+  /** Whose iterator was slow; undefined when the whole page was. */
+  readonly topic: string | undefined;
+}
+
+/** The node ended. */
+export interface Stopped {
+  /** Undefined after `stop()`, else why. */
+  readonly error: Error | undefined;
+}
+
+/** What `node.on` can tell. */
+export interface NodeEvents {
+  relay: Relay;
+  peer: PeerChange;
+  progress: Progress;
+  reached: Reached;
+  lagged: Lagged;
+  stopped: Stopped;
+}
+
+/** A message on its way. */
+export interface Published {
+  /** 64 hexadecimal digits, the same at every receiver. */
+  readonly id: string;
+  /** Neighbours that it is offered to; at least 1. */
+  readonly peers: number;
+}
+
+/** Counters since the start of the node; they only grow, but for `peers`. */
+export interface Stats {
+  readonly messagesIn: number;
+  readonly messagesOut: number;
+  /** Of our protocol, encryption not counted: the sum of bulk and control. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly bulkBytesIn: number;
+  readonly bulkBytesOut: number;
+  readonly controlBytesIn: number;
+  readonly controlBytesOut: number;
+  /** Pieces of large messages that were lacking, */
+  readonly piecesNew: number;
+  /** that were here already, */
+  readonly piecesDuplicate: number;
+  /** of a message that was whole already, */
+  readonly piecesUnnecessary: number;
+  /** and that did not match the publisher's hash. */
+  readonly piecesCorrupt: number;
+  readonly piecesSent: number;
+  /** Pieces asked for. */
+  readonly wants: number;
+  /** Mesh links added and removed. */
+  readonly grafts: number;
+  readonly prunes: number;
+  /** Payload of the messages that arrived. */
+  readonly deliveredBytes: number;
+  /** Unfinished messages given up. */
+  readonly abandoned: number;
+  /** Rules broken by peers. */
+  readonly offences: number;
+  /** Connected now. */
+  readonly peers: number;
+  /** Events dropped because the page was slow. */
+  readonly inboxLost: number;
+  /** Of the wasm module, all nodes of the page together; it never shrinks. */
+  readonly memoryBytes: number;
+}
