@@ -61,8 +61,12 @@ impl<S: AsRef<[u8]>> Encoder<S> {
 
     /// A job that makes the pieces `indices`, in their order: `indices.len()` rows of `piece_len` bytes.
     pub fn into_product(self, indices: &[usize]) -> Result<Product<S>, ShapeError> {
+        let (pieces, piece_len) = (indices.len(), self.shape.piece_len());
+        if pieces > isize::MAX as usize / piece_len {
+            return Err(ShapeError::TooLong { pieces, piece_len });
+        }
         let coefficients = self.coefficients(indices)?;
-        Ok(Product::new(self.engine, self.sources, coefficients, indices.len(), self.shape.piece_len()))
+        Ok(Product::new(self.engine, self.sources, coefficients, pieces, piece_len))
     }
 
     /// A job that makes all parity pieces: M rows of `piece_len` bytes, M * K * `piece_len` coef-bytes of work.
