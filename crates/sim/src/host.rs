@@ -36,7 +36,10 @@ impl<M: Machine> World<M> {
             match output {
                 Output::Send { peer, frame } => self.send_control(at, peer, frame),
                 Output::Event(event) => self.tell(node, event),
-                Output::BulkReady(_) => {} // Asked after every input anyway.
+                Output::BulkReady(peer) if self.pulls_when_ready => {
+                    self.nodes[at].ready.insert(peer);
+                }
+                Output::BulkReady(_) => {}
                 Output::Offence { peer, offence } => {
                     self.trace.reports.push(Report { time, node, peer, offence });
                 }

@@ -70,6 +70,8 @@ pub(crate) struct Node<M: Machine> {
     /// The way to everyone that it is or was connected to.
     pub(crate) links: BTreeMap<PeerId, Pipe>,
     pub(crate) writable: PeerSet,
+    /// Named by `BulkReady` since there was last nothing for them; kept in a world that pulls when ready.
+    pub(crate) ready: PeerSet,
     /// Links with a frame in their send buffer and room in their window; the uplink serves them round robin.
     pub(crate) turns: VecDeque<Pipe>,
     /// In the downlink, with when they are through.
@@ -104,6 +106,7 @@ impl<M: Machine> Node<M> {
             profile,
             links: BTreeMap::new(),
             writable: PeerSet::new(),
+            ready: PeerSet::new(),
             turns: VecDeque::new(),
             incoming: VecDeque::new(),
             bans: BTreeMap::new(),

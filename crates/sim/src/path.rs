@@ -1,6 +1,6 @@
 //! A frame's way from machine to machine, and the end of a link.
 
-use braidcast_machine::{Duration, Input, Machine, WireLen};
+use braidcast_machine::{Duration, Input, Machine, PeerSet, WireLen};
 
 use crate::{
     NodeIndex, Verdict, World,
@@ -90,7 +90,20 @@ impl<M: Machine> World<M> {
     fn pull(&mut self, at: usize) -> bool {
         let now = self.now_at(at);
         let node = &mut self.nodes[at];
-        let Some((peer, frame)) = node.machine.pull(now, &node.writable) else { return false };
+        let pulled = if self.pulls_when_ready {
+            let offer: PeerSet = node.writable.intersection(&node.ready).copied().collect();
+            if offer.is_empty() {
+                return false;
+            }
+            let pulled = node.machine.pull(now, &offer);
+            if pulled.is_none() {
+                node.ready.retain(|peer| !offer.contains(peer));
+            }
+            pulled
+        } else {
+            node.machine.pull(now, &node.writable)
+        };
+        let Some((peer, frame)) = pulled else { return false };
         assert!(node.writable.contains(&peer), "node {at} has bulk for {peer:?}, which is not writable");
         let pipe = node.links[&peer];
         self.send(pipe, frame, true);

@@ -25,6 +25,7 @@ pub struct World<M: Machine> {
     pub(crate) observe: Option<Observe<M::Event>>,
     pub(crate) digest: Option<fn(&M::Frame) -> u64>,
     pub(crate) steps: u64,
+    pub(crate) pulls_when_ready: bool,
 }
 
 pub(crate) type Intercept<F> = Box<dyn FnMut(NodeIndex, NodeIndex, &mut F) -> Verdict>;
@@ -76,6 +77,7 @@ impl<M: Machine> World<M> {
             observe: None,
             digest: None,
             steps: 0,
+            pulls_when_ready: false,
         }
     }
 
@@ -268,6 +270,12 @@ impl<M: Machine> World<M> {
     /// need it, so that payloads are dropped.
     pub fn observe(&mut self, hook: impl FnMut(Time, NodeIndex, M::Event) -> Option<M::Event> + 'static) {
         self.observe = Some(Box::new(hook));
+    }
+
+    /// From now on hosts offer only peers that [`BulkReady`](braidcast_machine::Output::BulkReady) named since `pull`
+    /// last had nothing for them; without this they offer every writable peer after every input.
+    pub fn pull_when_ready(&mut self) {
+        self.pulls_when_ready = true;
     }
 
     /// Adds `digest` of each delivered frame to the trace; without it only lengths count.
