@@ -1,4 +1,7 @@
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+};
 
 use braidcast_machine::Time;
 
@@ -12,7 +15,7 @@ pub(crate) struct Agenda {
 }
 
 /// Small, because the heap moves it about; frames wait with their link or node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     time: Time,
     sequence: u64,
@@ -20,7 +23,7 @@ struct Entry {
 }
 
 /// A node by its place, a pipe with the epoch of the connection that it is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Happening {
     /// The last bit of the pipe's oldest flight reaches the receiver's downlink.
     Arrive { pipe: Pipe, epoch: u32 },
@@ -38,6 +41,26 @@ pub(crate) enum Happening {
     Close { pipe: Pipe, epoch: u32 },
     /// Both ends notice the cut of this number, if it lasts.
     Notice { pipe: Pipe, cut: u32 },
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.time, self.sequence).cmp(&(other.time, other.sequence))
+    }
 }
 
 impl Agenda {

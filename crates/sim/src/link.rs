@@ -63,7 +63,7 @@ impl Window {
 }
 
 /// One direction of a link: twice the link's place, plus the sending end's (0 or 1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pipe(pub(crate) u32);
 
 impl Pipe {
@@ -106,6 +106,7 @@ pub(crate) struct Way<F> {
     pub(crate) under_way: u64,
     /// Nothing may arrive before what was sent earlier.
     pub(crate) last_arrival: Time,
+    /// In order; only the arrival of the oldest is booked, which keeps the agenda short.
     pub(crate) flights: VecDeque<Flight<F>>,
     /// What has come to the place of the cut, in order.
     pub(crate) held: VecDeque<Flight<F>>,
@@ -142,6 +143,8 @@ pub(crate) struct Flight<F> {
     pub(crate) parcel: Parcel<F>,
     /// When its first bit arrives.
     pub(crate) first: Time,
+    /// When its last bit arrives.
+    pub(crate) last: Time,
 }
 
 impl<F> Link<F> {

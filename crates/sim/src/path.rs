@@ -41,14 +41,16 @@ impl<M: Machine> World<M> {
         let epoch = link.epoch;
         let way = &mut link.ways[pipe.side()];
         let (first, last) = way.throttle.pass(first, last, u64::from(bytes));
-        let arrival = (last + delay).max(way.last_arrival);
-        way.last_arrival = arrival;
-        way.flights.push_back(Flight { parcel, first: first + delay });
+        let last = (last + delay).max(way.last_arrival);
+        way.last_arrival = last;
+        if way.flights.is_empty() {
+            self.agenda.book(last, Happening::Arrive { pipe, epoch });
+        }
+        way.flights.push_back(Flight { parcel, first: first + delay, last });
         way.sent.count(bytes, is_bulk);
         if is_bulk {
             way.under_way += u64::from(bytes);
         }
-        self.agenda.book(arrival, Happening::Arrive { pipe, epoch });
         if is_bulk {
             self.refresh_writable(pipe);
         }
@@ -164,7 +166,10 @@ impl<M: Machine> World<M> {
             return;
         }
         let way = &mut link.ways[pipe.side()];
-        let flight = way.flights.pop_front().expect("one for each arrival of this epoch");
+        let flight = way.flights.pop_front().expect("its arrival was booked in this epoch");
+        if let Some(next) = way.flights.front() {
+            self.agenda.book(next.last, Happening::Arrive { pipe, epoch });
+        }
         if link.is_cut {
             way.held.push_back(flight);
         } else {
