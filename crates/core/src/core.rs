@@ -1,7 +1,15 @@
-use braidcast_machine::{Budget, Duration, Input, Machine, Now, Output, PeerSet, Time};
-use braidcast_mesh as mesh;
+use alloc::collections::BTreeMap;
+
+use braidcast_machine::{
+    Budget, Duration, Input, Machine, Now, Offence, Outbox, Output, PeerSet, Time, WireLen,
+};
+use braidcast_mesh::{self as mesh, Mesh};
 use braidcast_wire::{Identity, PeerId, Topic};
-use bytes::Bytes;
+
+use crate::{
+    flow::{ACK_DELAY, LinkFlow, Pace},
+    frame::{Body, Frame},
+};
 
 /// How a node behaves.
 #[derive(Clone, Debug, Default)]
@@ -24,48 +32,94 @@ pub enum Event {
     Mesh(mesh::Event),
 }
 
-/// What travels on one of the two streams of a link (placeholder: becomes the protobuf envelope).
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Frame {
-    #[prost(bytes = "bytes", tag = "1")]
-    placeholder: Bytes,
-}
-
-impl Frame {
-    /// True for a frame of the bulk stream; one on the wrong stream is an offence.
-    pub fn is_bulk(&self) -> bool {
-        false
-    }
-}
-
 /// One link as flow control sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkInfo {
     /// Who.
     pub peer: PeerId,
     /// Shortest round trip of late, if one was measured.
     pub rtt: Option<Duration>,
     /// Bulk bytes sent and not yet acknowledged.
-    pub in_flight_bytes: usize,
+    pub in_flight_bytes: u64,
+    /// Most bulk bytes that may be unacknowledged.
+    pub window_bytes: u64,
     /// Measured delivery rate in bytes per second.
     pub rate: u64,
-    /// Topics that the peer subscribes to.
-    pub topics: alloc::vec::Vec<Topic>,
 }
 
 /// A whole node without input or output.
 #[derive(Debug)]
-pub struct Core {}
+pub struct Core {
+    mesh: Mesh,
+    links: BTreeMap<PeerId, LinkFlow>,
+    uplink: Pace,
+    /// Acknowledgements and offences of ours; the mesh has its own.
+    outbox: Outbox<Frame, Event>,
+    ack_at: Option<Time>,
+    /// When a link that has bulk may send again.
+    pace_at: Option<Time>,
+}
 
 impl Core {
     /// A node with this key. `seed` feeds the only generator.
-    pub fn new(_config: Config, _identity: Identity, _seed: [u8; 32]) -> Self {
-        Self {}
+    pub fn new(config: Config, identity: Identity, seed: [u8; 32]) -> Self {
+        Self {
+            mesh: Mesh::new(config.mesh, identity, seed),
+            links: BTreeMap::new(),
+            uplink: Pace::default(),
+            outbox: Outbox::new(braidcast_wire::limits::PEERS),
+            ack_at: None,
+            pace_at: None,
+        }
     }
 
     /// Every link, in order of peer ids.
     pub fn links(&self) -> impl Iterator<Item = LinkInfo> + '_ {
-        core::iter::empty()
+        self.links.iter().map(|(&peer, flow)| LinkInfo {
+            peer,
+            rtt: flow.round_trip(),
+            in_flight_bytes: flow.in_flight(),
+            window_bytes: flow.window(),
+            rate: flow.rate(),
+        })
+    }
+
+    /// Topics that a connected peer subscribes to.
+    pub fn topics_of(&self, peer: PeerId) -> impl Iterator<Item = &Topic> {
+        self.mesh.topics_of(peer)
+    }
+
+    fn on_received(&mut self, now: Now, peer: PeerId, frame: Frame) {
+        let Some(flow) = self.links.get_mut(&peer) else { return };
+        if frame.is_bulk() {
+            if flow.on_received(frame.wire_len() as u64) {
+                let total = flow.ack();
+                self.outbox.send(peer, Body::Ack(total).into());
+            } else {
+                self.ack_at.get_or_insert(now.time + ACK_DELAY);
+            }
+        }
+        match frame.body {
+            Some(Body::Mesh(frame)) => self.mesh.handle(now, Input::Received { peer, frame }),
+            Some(Body::Ack(total)) => {
+                if flow.on_ack(now.time, total, &mut self.uplink) {
+                    self.outbox.push(Output::BulkReady(peer));
+                } else {
+                    let offence = Offence::fatal("acknowledged bytes were never sent");
+                    self.outbox.push(Output::Offence { peer, offence });
+                    self.outbox.push(Output::Disconnect { peer, until: now.time });
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn send_acks(&mut self) {
+        self.ack_at = None;
+        for (&peer, flow) in self.links.iter_mut().filter(|(_, flow)| flow.owes_ack()) {
+            let total = flow.ack();
+            self.outbox.send(peer, Body::Ack(total).into());
+        }
     }
 }
 
@@ -74,21 +128,68 @@ impl Machine for Core {
     type Command = Command;
     type Event = Event;
 
-    fn handle(&mut self, _now: Now, _input: Input<Frame, Command>) {}
+    fn handle(&mut self, now: Now, input: Input<Frame, Command>) {
+        match input {
+            Input::Connected { peer, direction } => {
+                self.links.insert(peer, LinkFlow::default());
+                self.mesh.handle(now, Input::Connected { peer, direction });
+            }
+            Input::Disconnected { peer } => {
+                self.links.remove(&peer);
+                self.mesh.handle(now, Input::Disconnected { peer });
+            }
+            Input::Received { peer, frame } => self.on_received(now, peer, frame),
+            Input::Command(Command::Mesh(command)) => self.mesh.handle(now, Input::Command(command)),
+            Input::Tick => self.mesh.handle(now, Input::Tick),
+        }
+        if self.ack_at.is_some_and(|at| at <= now.time) {
+            self.send_acks();
+        }
+    }
 
     fn poll(&mut self) -> Option<Output<Frame, Event>> {
-        None
+        self.outbox.pop().or_else(|| {
+            self.mesh.poll().map(|output| match output {
+                Output::Send { peer, frame } => Output::Send { peer, frame: Body::Mesh(frame).into() },
+                Output::Event(event) => Output::Event(Event::Mesh(event)),
+                Output::BulkReady(peer) => Output::BulkReady(peer),
+                Output::Offence { peer, offence } => Output::Offence { peer, offence },
+                Output::Disconnect { peer, until } => Output::Disconnect { peer, until },
+            })
+        })
     }
 
-    fn pull(&mut self, _now: Now, _writable: &PeerSet) -> Option<(PeerId, Frame)> {
-        None
+    /// As the trait says, within credit and pace; [`Core::deadline`] tells when pacing allows more.
+    fn pull(&mut self, now: Now, writable: &PeerSet) -> Option<(PeerId, Frame)> {
+        self.pace_at = None;
+        let uplink_at = self.uplink.ready_at();
+        let mut ready = PeerSet::new();
+        for &peer in writable {
+            let Some(at) = self.links.get(&peer).and_then(LinkFlow::ready_at) else { continue };
+            let at = at.max(uplink_at);
+            if at <= now.time {
+                ready.insert(peer);
+            } else if self.mesh.has_bulk(peer) {
+                self.pace_at = Some(self.pace_at.map_or(at, |earlier| earlier.min(at)));
+            }
+        }
+        let Some((peer, frame)) = self.mesh.pull(now, &ready) else {
+            for peer in &ready {
+                self.links.get_mut(peer).into_iter().for_each(LinkFlow::on_idle);
+            }
+            return None;
+        };
+        let frame = Frame::from(Body::Mesh(frame));
+        let flow = self.links.get_mut(&peer).expect("only links with credit were offered");
+        flow.on_sent(now.time, frame.wire_len() as u64, &mut self.uplink);
+        Some((peer, frame))
     }
 
-    fn work(&mut self, _now: Now, _budget: Budget) -> bool {
-        false
+    fn work(&mut self, now: Now, budget: Budget) -> bool {
+        self.mesh.work(now, budget)
     }
 
     fn deadline(&self) -> Option<Time> {
-        None
+        [self.mesh.deadline(), self.ack_at, self.pace_at].into_iter().flatten().min()
     }
 }

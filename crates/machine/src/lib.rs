@@ -17,8 +17,8 @@ mod time;
 
 use alloc::collections::BTreeSet;
 
-pub use braidcast_wire::WireLen;
 use braidcast_wire::PeerId;
+pub use braidcast_wire::WireLen;
 pub use outbox::Outbox;
 pub use rng::Rng;
 pub use time::{Duration, Now, Time, WallTime};

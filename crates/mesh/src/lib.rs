@@ -1,11 +1,34 @@
 //! Topic meshes that spread a message as network-coded pieces.
+//!
+//! A publisher cuts a message into K source pieces, adds M parity pieces of which any K make the whole, hashes all of
+//! them into a signed *manifest*, and offers it to its neighbours. A piece that verifies against the manifest is passed
+//! on at once, before the message is whole; so a corrupt byte is never delivered nor forwarded, and whoever sent one is
+//! known. Small messages travel inside their manifest.
+//!
+//! Neighbours are kept as in gossipsub v1.1: [GRAFT, PRUNE, IHAVE,
+//! IWANT](https://github.com/libp2p/specs/blob/master/pubsub/gossipsub/gossipsub-v1.1.md). The frames and what each
+//! triggers are in [`frame::Body`].
+//!
+//! What it is not: it knows no sockets and no clocks (it is a [`braidcast_machine::Machine`]), does not decide how
+//! fast a link may be filled (`braidcast-core` does), and does not yet recode.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod api;
+pub mod frame;
+mod gossip;
+mod job;
+mod link;
+pub mod manifest;
+mod mesh;
+mod overlay;
+mod piece_set;
+mod seen;
+mod spread;
+mod transfer;
 
-pub use api::{
-    Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Trace,
-};
+pub use api::{Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Trace};
+pub use frame::Frame;
+pub use mesh::Mesh;

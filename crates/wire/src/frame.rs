@@ -102,10 +102,7 @@ mod tests {
     #[test]
     fn a_long_frame_is_refused_by_its_prefix_alone() {
         let mut input = BytesMut::from(&[0x80, 0x80, 0x80, 0x80, 0x01][..]);
-        assert_eq!(
-            decode::<Bytes>(&mut input, 1000),
-            Err(FrameError::TooLong { len: 1 << 28, limit: 1000 })
-        );
+        assert_eq!(decode::<Bytes>(&mut input, 1000), Err(FrameError::TooLong { len: 1 << 28, limit: 1000 }));
         let mut input = BytesMut::from(&[0xff; 11][..]);
         assert_eq!(decode::<Bytes>(&mut input, 1000), Err(FrameError::Prefix));
     }

@@ -1,0 +1,36 @@
+//! The envelope: which protocol a frame belongs to.
+
+use braidcast_mesh as mesh;
+
+/// One frame on one of the two streams of a link.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Frame {
+    /// Whose it is; `None` is a frame of a later version, and ignored.
+    #[prost(oneof = "Body", tags = "1, 2")]
+    pub body: Option<Body>,
+}
+
+/// The protocols of a link.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Body {
+    /// Of the mesh.
+    #[prost(message, tag = "1")]
+    Mesh(mesh::Frame),
+    /// Bulk bytes that the sender has received on this link since it came up, frame prefixes included. The receiver
+    /// may send more.
+    #[prost(uint64, tag = "2")]
+    Ack(u64),
+}
+
+impl Frame {
+    /// True for a frame of the bulk stream; one on the wrong stream is an offence.
+    pub fn is_bulk(&self) -> bool {
+        matches!(&self.body, Some(Body::Mesh(frame)) if frame.is_bulk())
+    }
+}
+
+impl From<Body> for Frame {
+    fn from(body: Body) -> Self {
+        Self { body: Some(body) }
+    }
+}

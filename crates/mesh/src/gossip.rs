@@ -1,0 +1,136 @@
+//! IHAVE and IWANT: peers outside the mesh hear which messages there were, and ask for those that they missed.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use braidcast_machine::{Duration, Offence, Time};
+use braidcast_wire::{MessageId, PeerId, Topic, limits};
+
+use crate::{
+    frame::{self, Body},
+    mesh::Mesh,
+    overlay::sample,
+};
+
+/// Messages that we asked somebody for, and until when nobody else is asked.
+#[derive(Debug, Default)]
+pub(crate) struct Asked(BTreeMap<MessageId, Time>);
+
+impl Asked {
+    /// True when the message may be asked for now.
+    fn insert(&mut self, id: MessageId, now: Time) -> bool {
+        if self.0.get(&id).is_some_and(|&until| now < until) || self.0.len() >= ASKED_MAX {
+            return false;
+        }
+        self.0.insert(id, now + PROMISE);
+        true
+    }
+
+    pub(crate) fn remove(&mut self, id: MessageId) {
+        self.0.remove(&id);
+    }
+
+    fn expire(&mut self, now: Time) {
+        self.0.retain(|_, until| *until > now);
+    }
+}
+
+impl Mesh {
+    /// Tells some peers outside the mesh what came of late. Once per heartbeat.
+    pub(crate) fn gossip(&mut self, now: Time) {
+        self.asked.expire(now);
+        let topics: Vec<Topic> = self.overlay.subscriptions().cloned().collect();
+        for topic in topics {
+            let ids = self.recent(&topic, now);
+            if ids.is_empty() {
+                continue;
+            }
+            for peer in self.overlay.strangers(&topic, GOSSIP_PEERS, &mut self.rng) {
+                self.tell_ids(peer, &topic, &ids);
+            }
+        }
+    }
+
+    /// Tells a new neighbour what came of late.
+    pub(crate) fn tell_recent(&mut self, peer: PeerId, topic: &Topic) {
+        let ids: Vec<MessageId> = self.finished(topic).map(|(id, _)| id).collect();
+        if !ids.is_empty() {
+            self.tell_ids(peer, topic, &ids);
+        }
+    }
+
+    fn recent(&self, topic: &Topic, now: Time) -> Vec<MessageId> {
+        let window = self.config.heartbeat.saturating_mul(GOSSIP_HEARTBEATS);
+        self.finished(topic).filter(|&(_, at)| now.since(at) <= window).map(|(id, _)| id).collect()
+    }
+
+    fn finished(&self, topic: &Topic) -> impl Iterator<Item = (MessageId, Time)> + '_ {
+        let topic = topic.clone();
+        self.transfers
+            .iter()
+            .filter(move |(_, transfer)| transfer.manifest.topic == topic)
+            .filter_map(|(&id, transfer)| Some((id, transfer.whole_at?)))
+    }
+
+    fn tell_ids(&mut self, peer: PeerId, topic: &Topic, ids: &[MessageId]) {
+        let is_done = |id: &MessageId| {
+            self.transfers
+                .get(id)
+                .and_then(|transfer| transfer.neighbours.get(&peer))
+                .is_some_and(|n| n.is_done)
+        };
+        let fresh: Vec<MessageId> = ids.iter().copied().filter(|id| !is_done(id)).collect();
+        let fresh = sample(fresh, limits::IDS_PER_FRAME, &mut self.rng);
+        if !fresh.is_empty() {
+            let ihave = frame::IHave { topic: topic.as_str().into(), ids: frame::pack(fresh) };
+            self.send(peer, Body::IHave(ihave));
+        }
+    }
+
+    pub(crate) fn on_ihave(&mut self, peer: PeerId, frame: &frame::IHave, now: Time) -> Result<(), Offence> {
+        let topic = frame::topic(&frame.topic).ok_or(Offence::fatal("topic name is empty or too long"))?;
+        let ids = frame::unpack(&frame.ids).ok_or(Offence::fatal("list of ids is odd or too long"))?;
+        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        link.ihaves += 1;
+        if link.ihaves > IHAVES_PER_HEARTBEAT {
+            return Err(Offence::minor("more IHAVE frames in a heartbeat than the limit"));
+        }
+        if !self.overlay.is_subscribed(&topic) {
+            return Ok(());
+        }
+        let wanted: Vec<MessageId> =
+            ids.filter(|&id| !self.seen.contains(id) && self.asked.insert(id, now)).collect();
+        if !wanted.is_empty() {
+            self.send(peer, Body::IWant(frame::Ids { ids: frame::pack(wanted) }));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_iwant(&mut self, peer: PeerId, frame: &frame::Ids, now: Time) -> Result<(), Offence> {
+        let ids = frame::unpack(&frame.ids).ok_or(Offence::fatal("list of ids is odd or too long"))?;
+        for id in ids {
+            let Some(transfer) = self.transfers.get_mut(&id) else { continue };
+            transfer.moved_at = now;
+            let neighbour = transfer.neighbour(peer);
+            neighbour.asked += 1;
+            if neighbour.asked > RETRANSMISSIONS {
+                return Err(Offence::minor("message asked for more often than the limit"));
+            }
+            neighbour.is_pushed = true;
+            self.enqueue(peer, id, false);
+        }
+        Ok(())
+    }
+}
+
+/// gossipsub's D_lazy.
+const GOSSIP_PEERS: usize = 6;
+/// gossipsub's mcache_gossip: heartbeats that a message is told of.
+const GOSSIP_HEARTBEATS: u64 = 3;
+/// rust-libp2p's gossipsub: iwant_followup of 3 s.
+const PROMISE: Duration = Duration::from_secs(3);
+/// rust-libp2p's gossipsub.
+const IHAVES_PER_HEARTBEAT: u32 = 10;
+/// gossipsub v1.1 GossipRetransmission.
+const RETRANSMISSIONS: u32 = 3;
+/// Guess.
+const ASKED_MAX: usize = 5_000;

@@ -1,0 +1,466 @@
+//! The machine: who is connected, what is on its way, what is due.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
+
+use braidcast_machine::{
+    Budget, Direction, Duration, Input, Machine, Now, Offence, Outbox, Output, PeerSet, Rng, Time,
+};
+use braidcast_wire::{Identity, MessageId, PeerId, Topic, limits};
+use bytes::Bytes;
+
+use crate::{
+    api::{Command, Config, Event, Publish, PublishError, Trace},
+    frame::{self, Body, Frame},
+    gossip::Asked,
+    job::{Decode, Encode},
+    link::Link,
+    overlay::{Change, Grafted, Overlay},
+    seen::{Rumours, Seen},
+    transfer::Transfer,
+};
+
+/// The mesh of one node, for all its topics.
+#[derive(Debug)]
+pub struct Mesh {
+    pub(crate) config: Config,
+    identity: Identity,
+    pub(crate) rng: Rng,
+    pub(crate) overlay: Overlay,
+    pub(crate) links: BTreeMap<PeerId, Link>,
+    pub(crate) transfers: BTreeMap<MessageId, Transfer>,
+    pub(crate) seen: Seen,
+    pub(crate) rumours: Rumours,
+    pub(crate) asked: Asked,
+    /// Messages of our own that are not signed yet, in order.
+    encodes: VecDeque<Encode>,
+    /// Messages that have all pieces and are not checked as a whole yet, in order.
+    pub(crate) decodes: VecDeque<Decode>,
+    pub(crate) outbox: Outbox<Frame, Event>,
+    /// Our own signed peer record.
+    record: Bytes,
+    last_seqno: u64,
+    /// The link that was served last, for turns.
+    pub(crate) cursor: PeerId,
+    heartbeat_at: Option<Time>,
+    /// When announcements that wait are to go.
+    pub(crate) flush_at: Option<Time>,
+    /// When to look for messages that have stopped moving.
+    pub(crate) repair_at: Option<Time>,
+}
+
+impl Machine for Mesh {
+    type Frame = Frame;
+    type Command = Command;
+    type Event = Event;
+
+    fn handle(&mut self, now: Now, input: Input<Frame, Command>) {
+        match input {
+            Input::Connected { peer, direction } => self.on_connected(peer, direction),
+            Input::Disconnected { peer } => self.on_disconnected(peer),
+            Input::Received { peer, frame } => self.on_frame(peer, frame, now.time),
+            Input::Command(command) => self.on_command(command, now),
+            Input::Tick => {}
+        }
+        self.on_time(now.time);
+    }
+
+    fn poll(&mut self) -> Option<Output<Frame, Event>> {
+        self.outbox.pop()
+    }
+
+    fn pull(&mut self, now: Now, writable: &PeerSet) -> Option<(PeerId, Frame)> {
+        self.next_bulk(now.time, writable)
+    }
+
+    fn work(&mut self, now: Now, budget: Budget) -> bool {
+        let mut left = budget.0;
+        while left > 0 {
+            if let Some(mut encode) = self.encodes.pop_front() {
+                if encode.step(&mut left) {
+                    self.encodes.push_front(encode);
+                } else {
+                    self.on_encoded(encode, now);
+                }
+            } else if let Some(decode) = self.decodes.pop_front() {
+                self.on_decode(decode, now.time, &mut left);
+            } else {
+                return false;
+            }
+        }
+        !self.encodes.is_empty() || !self.decodes.is_empty()
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        [self.heartbeat_at, self.flush_at, self.repair_at].into_iter().flatten().min()
+    }
+}
+
+impl Mesh {
+    /// A node with this key. `seed` feeds the only generator.
+    pub fn new(config: Config, identity: Identity, seed: [u8; 32]) -> Self {
+        Self {
+            config,
+            identity,
+            rng: Rng::from_seed(seed),
+            overlay: Overlay::default(),
+            links: BTreeMap::new(),
+            transfers: BTreeMap::new(),
+            seen: Seen::default(),
+            rumours: Rumours::default(),
+            asked: Asked::default(),
+            encodes: VecDeque::new(),
+            decodes: VecDeque::new(),
+            outbox: Outbox::new(OUTBOX_FRAMES),
+            record: Bytes::new(),
+            last_seqno: 0,
+            cursor: PeerId([0; 32]),
+            heartbeat_at: None,
+            flush_at: None,
+            repair_at: None,
+        }
+    }
+
+    /// Topics that a connected peer subscribes to.
+    pub fn topics_of(&self, peer: PeerId) -> impl Iterator<Item = &Topic> {
+        self.links.get(&peer).into_iter().flat_map(|link| &link.topics)
+    }
+
+    /// True while [`Machine::pull`] may have something for the peer.
+    pub fn has_bulk(&self, peer: PeerId) -> bool {
+        self.links.get(&peer).is_some_and(Link::has_bulk)
+    }
+
+    fn on_connected(&mut self, peer: PeerId, direction: Direction) {
+        self.links.insert(peer, Link::new(direction));
+        if !self.record.is_empty() {
+            self.send(peer, Body::Record(frame::Record { envelope: self.record.clone() }));
+        }
+        let join: Vec<_> = self.overlay.subscriptions().map(|topic| topic.as_str().into()).collect();
+        if !join.is_empty() {
+            self.send(peer, Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
+        }
+    }
+
+    fn on_disconnected(&mut self, peer: PeerId) {
+        let Some(link) = self.links.remove(&peer) else { return };
+        for topic in link.topics {
+            self.overlay.on_peer_left(peer, &topic);
+            self.outbox.event(Event::Left { peer, topic });
+        }
+        for transfer in self.transfers.values_mut() {
+            transfer.neighbours.remove(&peer);
+        }
+    }
+
+    fn on_frame(&mut self, peer: PeerId, frame: Frame, now: Time) {
+        if !self.links.contains_key(&peer) {
+            return;
+        }
+        let Some(body) = frame.body else { return };
+        let result = match body {
+            Body::Subscriptions(subscriptions) => self.on_subscriptions(peer, &subscriptions, now),
+            Body::Graft(graft) => self.on_graft(peer, &graft.topic, now),
+            Body::Prune(prune) => self.on_prune(peer, &prune, now),
+            Body::IHave(ihave) => self.on_ihave(peer, &ihave, now),
+            Body::IWant(ids) => self.on_iwant(peer, &ids, now),
+            Body::Have(pieces) => self.on_have(peer, &pieces, now),
+            Body::Want(pieces) => self.on_want(peer, &pieces),
+            Body::Done(ids) => self.on_done(peer, &ids),
+            Body::Record(record) => self.on_record(peer, record.envelope),
+            Body::Introduce(introduce) => self.on_introduce(introduce),
+            Body::Manifest(manifest) => self.on_manifest(peer, manifest, now),
+            Body::Hashes(hashes) => self.on_hashes(peer, &hashes),
+            Body::Chunk(chunk) => self.on_chunk(peer, &chunk, now),
+        };
+        if let Err(offence) = result {
+            self.punish(peer, offence, now);
+        }
+    }
+
+    fn on_command(&mut self, command: Command, now: Now) {
+        match command {
+            Command::Subscribe(topic) => self.on_subscribe(topic, now.time),
+            Command::Unsubscribe(topic) => self.on_unsubscribe(&topic),
+            Command::Publish(publish) => self.on_publish(publish),
+            Command::SetRecord(envelope) => {
+                self.record = envelope;
+                let record = frame::Record { envelope: self.record.clone() };
+                self.tell_all(&Body::Record(record));
+            }
+        }
+    }
+
+    fn on_subscribe(&mut self, topic: Topic, now: Time) {
+        if self.overlay.is_subscribed(&topic) {
+            return;
+        }
+        self.overlay.subscribe(&topic);
+        let join = alloc::vec![topic.as_str().into()];
+        self.tell_all(&Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
+        let changes = self.overlay.fill(&topic, now, &mut self.rng, &self.config);
+        self.apply(changes);
+        self.heartbeat_at.get_or_insert(now + self.config.heartbeat);
+    }
+
+    fn on_unsubscribe(&mut self, topic: &Topic) {
+        if !self.overlay.is_subscribed(topic) {
+            return;
+        }
+        let changes = self.overlay.unsubscribe(topic);
+        self.apply(changes);
+        let leave = alloc::vec![topic.as_str().into()];
+        self.tell_all(&Body::Subscriptions(frame::Subscriptions { join: Vec::new(), leave }));
+        let is_over = |transfer: &Transfer| transfer.whole_at.is_none() && transfer.manifest.topic == *topic;
+        let over: Vec<MessageId> =
+            self.transfers.iter().filter(|(_, transfer)| is_over(transfer)).map(|(&id, _)| id).collect();
+        over.into_iter().for_each(|id| self.drop_transfer(id));
+    }
+
+    fn on_publish(&mut self, publish: Publish) {
+        let ticket = publish.ticket;
+        match self.check_publish(&publish) {
+            Ok(()) => self.encodes.push_back(Encode::new(publish)),
+            Err(error) => self.outbox.event(Event::Refused { ticket, error }),
+        }
+    }
+
+    fn check_publish(&self, publish: &Publish) -> Result<(), PublishError> {
+        let content = &publish.content;
+        let (len, limit) = (content.payload.len(), self.config.message_bytes);
+        if len > limit {
+            return Err(PublishError::TooLong { len, limit });
+        }
+        if content.content_type.len() > limits::CONTENT_TYPE_BYTES {
+            return Err(PublishError::ContentType { len: content.content_type.len() });
+        }
+        if content.name.len() > limits::NAME_BYTES {
+            return Err(PublishError::Name { len: content.name.len() });
+        }
+        if self.encodes.len() >= ENCODES {
+            return Err(PublishError::Busy { len: self.encodes.len(), limit: ENCODES });
+        }
+        match self.overlay.subscribers(&publish.topic).next() {
+            Some(_) => Ok(()),
+            None => Err(PublishError::NoPeers { topic: publish.topic.clone() }),
+        }
+    }
+
+    /// Our own message is coded and hashed: sign it and offer it.
+    fn on_encoded(&mut self, encode: Encode, now: Now) {
+        let (ticket, topic) = (encode.publish.ticket, encode.publish.topic.clone());
+        let audience = self.overlay.audience(&topic, now.time, &mut self.rng, &self.config);
+        if audience.is_empty() {
+            return self.outbox.event(Event::Refused { ticket, error: PublishError::NoPeers { topic } });
+        }
+        self.last_seqno = (self.last_seqno + 1).max(now.wall.0.saturating_mul(1000));
+        let mut transfer = encode.finish(self.last_seqno, now.wall, &self.identity, &self.config);
+        transfer.moved_at = now.time;
+        transfer.whole_at = Some(now.time);
+        for &peer in &audience {
+            transfer.neighbour(peer).is_pushed = true;
+        }
+        let (id, is_inline) = (transfer.manifest.id, transfer.manifest.is_inline());
+        self.seen.insert(id, now.time);
+        self.transfers.insert(id, transfer);
+        self.outbox.event(Event::Published { ticket, id, peers: audience.len() });
+        audience.into_iter().for_each(|peer| self.enqueue(peer, id, is_inline));
+        self.heartbeat_at.get_or_insert(now.time + self.config.heartbeat);
+    }
+
+    fn on_subscriptions(
+        &mut self,
+        peer: PeerId,
+        frame: &frame::Subscriptions,
+        now: Time,
+    ) -> Result<(), Offence> {
+        for name in &frame.leave {
+            let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
+            if self.links.get_mut(&peer).is_some_and(|link| link.topics.remove(&topic)) {
+                self.overlay.on_peer_left(peer, &topic);
+                self.outbox.event(Event::Left { peer, topic });
+            }
+        }
+        for name in &frame.join {
+            let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
+            self.on_peer_joined(peer, topic, now)?;
+        }
+        Ok(())
+    }
+
+    fn on_peer_joined(&mut self, peer: PeerId, topic: Topic, now: Time) -> Result<(), Offence> {
+        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        if link.topics.len() >= limits::TOPICS_PER_PEER {
+            return Err(Offence::minor("peer subscribes to more topics than the limit"));
+        }
+        if !link.topics.insert(topic.clone()) {
+            return Ok(());
+        }
+        self.overlay.on_peer_joined(peer, link.direction, &topic);
+        if self.config.introduces {
+            self.introduce(peer, &topic);
+        }
+        let changes = self.overlay.fill(&topic, now, &mut self.rng, &self.config);
+        self.apply(changes);
+        self.outbox.event(Event::Joined { peer, topic });
+        Ok(())
+    }
+
+    /// Hands a newcomer a sample of the topic's peers.
+    fn introduce(&mut self, newcomer: PeerId, topic: &Topic) {
+        let others: Vec<PeerId> = self.overlay.subscribers(topic).filter(|&peer| peer != newcomer).collect();
+        let others = crate::overlay::sample(others, limits::RECORDS_PER_FRAME, &mut self.rng);
+        let records: Vec<Bytes> =
+            others.iter().filter_map(|peer| self.links.get(peer)?.record.clone()).collect();
+        if !records.is_empty() {
+            self.send(newcomer, Body::Introduce(frame::Introduce { topic: topic.as_str().into(), records }));
+        }
+    }
+
+    fn on_record(&mut self, peer: PeerId, envelope: Bytes) -> Result<(), Offence> {
+        if envelope.len() > limits::RECORD_BYTES {
+            return Err(Offence::fatal("peer record is longer than the limit"));
+        }
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.record = Some(envelope);
+        }
+        Ok(())
+    }
+
+    fn on_introduce(&mut self, frame: frame::Introduce) -> Result<(), Offence> {
+        if frame.records.len() > limits::RECORDS_PER_FRAME
+            || frame.records.iter().any(|record| record.len() > limits::RECORD_BYTES)
+        {
+            return Err(Offence::fatal("introduction is longer than the limit"));
+        }
+        match frame::topic(&frame.topic) {
+            Some(topic) if self.overlay.is_subscribed(&topic) => {
+                self.outbox.event(Event::Introduced { topic, records: frame.records });
+                Ok(())
+            }
+            _ => Err(Offence::minor("introduction for a topic that we do not subscribe to")),
+        }
+    }
+
+    fn on_graft(&mut self, peer: PeerId, name: &str, now: Time) -> Result<(), Offence> {
+        let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
+        let was_neighbour = self.overlay.mesh(&topic).any(|neighbour| neighbour == peer);
+        let grafted = self.overlay.on_graft(peer, &topic, now, &self.config);
+        match grafted {
+            Grafted::Accepted if !was_neighbour => self.on_neighbour(peer, &topic),
+            Grafted::Accepted | Grafted::Unknown => {}
+            Grafted::Refused | Grafted::TooSoon => {
+                let backoff_ms = crate::overlay::PRUNE_BACKOFF.as_millis();
+                self.send(peer, Body::Prune(frame::Prune { topic: name.into(), backoff_ms }));
+            }
+        }
+        match grafted {
+            Grafted::TooSoon => Err(Offence::minor("graft within the back-off")),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_prune(&mut self, peer: PeerId, frame: &frame::Prune, now: Time) -> Result<(), Offence> {
+        let topic = frame::topic(&frame.topic).ok_or(Offence::fatal("topic name is empty or too long"))?;
+        if self.overlay.on_prune(peer, &topic, Duration::from_millis(frame.backoff_ms), now) {
+            self.outbox.event(Event::Trace(Trace::Prune));
+        }
+        Ok(())
+    }
+
+    /// Tells peers of changes of our own making.
+    fn apply(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Graft { peer, topic } => {
+                    self.send(peer, Body::Graft(frame::Graft { topic: topic.as_str().into() }));
+                    self.on_neighbour(peer, &topic);
+                }
+                Change::Prune { peer, topic, backoff } => {
+                    let backoff_ms = backoff.as_millis();
+                    self.send(peer, Body::Prune(frame::Prune { topic: topic.as_str().into(), backoff_ms }));
+                    self.outbox.event(Event::Trace(Trace::Prune));
+                }
+            }
+        }
+    }
+
+    /// A new neighbour takes part in what is on its way, and hears what came of late.
+    fn on_neighbour(&mut self, peer: PeerId, topic: &Topic) {
+        self.outbox.event(Event::Trace(Trace::Graft));
+        let unfinished = |transfer: &&mut Transfer| {
+            transfer.manifest.topic == *topic && transfer.whole_at.is_none_or(|_| transfer.is_ours)
+        };
+        let mut ids = Vec::new();
+        for transfer in self.transfers.values_mut().filter(unfinished) {
+            transfer.neighbour(peer).is_pushed = true;
+            ids.push(transfer.manifest.id);
+        }
+        ids.into_iter().for_each(|id| self.enqueue(peer, id, false));
+        self.tell_recent(peer, topic);
+    }
+
+    fn on_time(&mut self, now: Time) {
+        if self.flush_at.is_some_and(|at| at <= now) {
+            self.flush();
+        }
+        if self.repair_at.is_some_and(|at| at <= now) {
+            self.repair(now);
+        }
+        if self.heartbeat_at.is_some_and(|at| at <= now) {
+            self.heartbeat(now);
+        }
+    }
+
+    fn heartbeat(&mut self, now: Time) {
+        let changes = self.overlay.maintain(now, &mut self.rng, &self.config);
+        self.apply(changes);
+        self.gossip(now);
+        self.evict(now);
+        for link in self.links.values_mut() {
+            link.points = link.points.saturating_sub(1);
+            link.ihaves = 0;
+        }
+        let is_idle = self.overlay.subscriptions().next().is_none() && self.transfers.is_empty();
+        self.heartbeat_at = (!is_idle).then(|| now + self.config.heartbeat);
+    }
+
+    /// Counts an offence; bans at [`Offence::BAN`] points.
+    pub(crate) fn punish(&mut self, peer: PeerId, offence: Offence, now: Time) {
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        link.points = link.points.saturating_add(offence.points);
+        let is_banned = link.points >= Offence::BAN;
+        self.outbox.push(Output::Offence { peer, offence });
+        if is_banned {
+            self.on_disconnected(peer);
+            self.outbox.push(Output::Disconnect { peer, until: now + BAN });
+        }
+    }
+
+    /// Puts a message in a peer's queue and tells the host.
+    pub(crate) fn enqueue(&mut self, peer: PeerId, message: MessageId, is_urgent: bool) {
+        if let Some(link) = self.links.get_mut(&peer)
+            && link.enqueue(message, is_urgent)
+        {
+            self.outbox.push(Output::BulkReady(peer));
+        }
+    }
+
+    pub(crate) fn send(&mut self, peer: PeerId, body: Body) {
+        self.outbox.send(peer, body.into());
+    }
+
+    fn tell_all(&mut self, body: &Body) {
+        let peers: BTreeSet<PeerId> = self.links.keys().copied().collect();
+        peers.into_iter().for_each(|peer| self.send(peer, body.clone()));
+    }
+}
+
+/// Control frames that one input may cause: a subscription told to every peer. Guess.
+const OUTBOX_FRAMES: usize = 4 * limits::PEERS;
+/// Messages of our own that wait to be encoded. Guess.
+const ENCODES: usize = 64;
+/// How long a banned peer stays out. Guess.
+const BAN: Duration = Duration::from_secs(600);

@@ -1,0 +1,248 @@
+//! One message on its way: what we hold of it, what each neighbour holds, and what to send to whom next.
+
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+
+use braidcast_machine::Time;
+use braidcast_wire::PeerId;
+use bytes::Bytes;
+
+use crate::{
+    manifest::{Generation, Manifest, PieceHashes},
+    piece_set::PieceSet,
+};
+
+/// A message that is arriving, or that is kept to be served.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) manifest: Manifest,
+    /// The payload of an inline message.
+    pub(crate) inline: Bytes,
+    /// One per generation of the manifest.
+    pub(crate) generations: Vec<Pieces>,
+    pub(crate) neighbours: BTreeMap<PeerId, Neighbour>,
+    /// We published it.
+    pub(crate) is_ours: bool,
+    /// When the payload was there and verified.
+    pub(crate) whole_at: Option<Time>,
+    /// When bytes of it last came or went.
+    pub(crate) moved_at: Time,
+    /// Requests for repair since something new came.
+    pub(crate) repairs: u32,
+}
+
+/// What we hold of a generation.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    pub(crate) generation: Generation,
+    /// From the publisher, checked against the root; `None` until they come.
+    pub(crate) hashes: Option<PieceHashes>,
+    /// Verified pieces by index.
+    pub(crate) pieces: Vec<Option<Bytes>>,
+    pub(crate) held: PieceSet,
+    /// How many neighbours have or were sent each piece.
+    copies: Vec<u16>,
+}
+
+/// What a neighbour knows and holds of a message.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbour {
+    /// It has the manifest, or was sent it.
+    pub(crate) knows_manifest: bool,
+    /// We push to it unasked.
+    pub(crate) is_pushed: bool,
+    /// It needs no more.
+    pub(crate) is_done: bool,
+    /// Pieces that it announced or sent to us, per generation.
+    pub(crate) announced: Vec<PieceSet>,
+    /// Pieces that we sent to it, per generation. The link is reliable: it will have them.
+    pub(crate) sent: Vec<PieceSet>,
+    /// Generations whose hashes it was sent or has.
+    hashes: Vec<bool>,
+    /// Pieces that it asked for: generation, index.
+    wants: VecDeque<(usize, u8)>,
+    /// Times that it asked for the whole message.
+    pub(crate) asked: u32,
+}
+
+/// What goes to a neighbour next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Manifest,
+    Hashes { generation: usize },
+    Piece { generation: usize, piece: u8 },
+}
+
+impl Transfer {
+    pub(crate) fn new(manifest: Manifest, inline: Bytes, now: Time) -> Self {
+        let generations = manifest.generations.iter().copied().map(Pieces::new).collect();
+        Self {
+            manifest,
+            inline,
+            generations,
+            neighbours: BTreeMap::new(),
+            is_ours: false,
+            whole_at: None,
+            moved_at: now,
+            repairs: 0,
+        }
+    }
+
+    /// The neighbour's entry, made when it is new.
+    pub(crate) fn neighbour(&mut self, peer: PeerId) -> &mut Neighbour {
+        let count = self.generations.len();
+        // The publisher holds everything without saying so.
+        let is_done = peer == self.manifest.publisher;
+        self.neighbours.entry(peer).or_insert_with(|| Neighbour {
+            is_done,
+            announced: alloc::vec![PieceSet::default(); count],
+            sent: alloc::vec![PieceSet::default(); count],
+            hashes: alloc::vec![false; count],
+            ..Neighbour::default()
+        })
+    }
+
+    /// Enough pieces are here to decode every generation.
+    pub(crate) fn is_decodable(&self) -> bool {
+        self.generations.iter().all(Pieces::is_decodable)
+    }
+
+    /// Payload bytes that the pieces held stand for.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let held = |pieces: &Pieces| pieces.bytes(pieces.held.len());
+        self.generations.iter().map(held).sum::<usize>() + self.inline.len()
+    }
+
+    /// Payload bytes that the neighbour with most of them has announced.
+    pub(crate) fn reached_bytes(&self) -> usize {
+        let of = |neighbour: &Neighbour| match neighbour.is_done {
+            true => self.manifest.len,
+            false => self
+                .generations
+                .iter()
+                .zip(&neighbour.announced)
+                .map(|(pieces, set)| pieces.bytes(set.len()))
+                .sum(),
+        };
+        self.neighbours.values().map(of).max().unwrap_or(0)
+    }
+
+    /// `peer` has `piece`: it said so, or sent it.
+    pub(crate) fn on_announced(&mut self, peer: PeerId, generation: usize, piece: u8) {
+        let neighbour = self.neighbour(peer);
+        neighbour.knows_manifest = true;
+        neighbour.hashes[generation] = true;
+        if neighbour.announced[generation].insert(piece) && !neighbour.sent[generation].contains(piece) {
+            self.generations[generation].copies[usize::from(piece)] += 1;
+        }
+    }
+
+    /// `peer` asks for `piece`, which is thereby not there whatever was sent.
+    pub(crate) fn on_wanted(&mut self, peer: PeerId, generation: usize, piece: u8) {
+        let neighbour = self.neighbour(peer);
+        neighbour.knows_manifest = true;
+        if !neighbour.wants.contains(&(generation, piece)) {
+            neighbour.wants.push_back((generation, piece));
+        }
+    }
+
+    /// Notes that a frame goes to `peer` now.
+    pub(crate) fn on_sent(&mut self, peer: PeerId, next: Next) {
+        let neighbour = self.neighbour(peer);
+        match next {
+            Next::Manifest => {
+                neighbour.knows_manifest = true;
+                if let Some(first) = neighbour.hashes.first_mut() {
+                    *first = true;
+                }
+            }
+            Next::Hashes { generation } => neighbour.hashes[generation] = true,
+            Next::Piece { generation, piece } => {
+                neighbour.wants.retain(|&want| want != (generation, piece));
+                let is_new = neighbour.sent[generation].insert(piece);
+                if is_new && !neighbour.announced[generation].contains(piece) {
+                    self.generations[generation].copies[usize::from(piece)] += 1;
+                }
+            }
+        }
+    }
+
+    /// What to send to `peer` now, by rule: the manifest first; what it asked for; then, unasked, the piece that the
+    /// fewest neighbours have, until it has or was sent K of the generation.
+    pub(crate) fn next(&self, peer: PeerId) -> Option<Next> {
+        let neighbour = self.neighbours.get(&peer)?;
+        if neighbour.is_done || (!neighbour.is_pushed && neighbour.wants.is_empty()) {
+            return None;
+        }
+        if !neighbour.knows_manifest {
+            return Some(Next::Manifest);
+        }
+        let wanted =
+            neighbour.wants.iter().copied().find(|&(at, piece)| self.generations[at].held.contains(piece));
+        let (generation, piece) = wanted.or_else(|| self.unasked(neighbour))?;
+        if neighbour.hashes[generation] {
+            Some(Next::Piece { generation, piece })
+        } else {
+            Some(Next::Hashes { generation })
+        }
+    }
+
+    fn unasked(&self, neighbour: &Neighbour) -> Option<(usize, u8)> {
+        if !neighbour.is_pushed {
+            return None;
+        }
+        self.generations.iter().enumerate().find_map(|(at, pieces)| {
+            let there = neighbour.announced[at].union(neighbour.sent[at]);
+            if there.len() >= pieces.generation.shape.k() {
+                return None;
+            }
+            let fresh = pieces.held.difference(there);
+            fresh.iter().min_by_key(|&piece| pieces.copies[usize::from(piece)]).map(|piece| (at, piece))
+        })
+    }
+
+    /// Pieces that `peer` announced and we lack, as many as we still need, of the first unfinished generation.
+    pub(crate) fn missing_at(&self, peer: PeerId) -> Option<(usize, PieceSet)> {
+        let neighbour = self.neighbours.get(&peer)?;
+        self.generations.iter().enumerate().find_map(|(at, pieces)| {
+            let need = pieces.generation.shape.k().saturating_sub(pieces.held.len());
+            let there = if neighbour.is_done { pieces.sources() } else { neighbour.announced[at] };
+            let missing: PieceSet = there.difference(pieces.held).iter().take(need).collect();
+            (missing.len() > 0).then_some((at, missing))
+        })
+    }
+}
+
+impl Pieces {
+    fn new(generation: Generation) -> Self {
+        let count = generation.shape.pieces();
+        Self {
+            generation,
+            hashes: None,
+            pieces: alloc::vec![None; count],
+            held: PieceSet::default(),
+            copies: alloc::vec![0; count],
+        }
+    }
+
+    pub(crate) fn insert(&mut self, piece: u8, bytes: Bytes) {
+        self.held.insert(piece);
+        self.pieces[usize::from(piece)] = Some(bytes);
+    }
+
+    pub(crate) fn is_decodable(&self) -> bool {
+        self.held.len() >= self.generation.shape.k()
+    }
+
+    /// The indexes of all source pieces.
+    fn sources(&self) -> PieceSet {
+        (0..self.generation.shape.k()).map(|piece| piece as u8).collect()
+    }
+
+    /// Payload bytes that `count` pieces stand for.
+    fn bytes(&self, count: usize) -> usize {
+        (count * self.generation.shape.piece_len()).min(self.generation.len)
+    }
+}
