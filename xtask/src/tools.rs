@@ -58,18 +58,16 @@ fn major(version: &str) -> Option<u32> {
 pub(crate) fn npm_ci(folder: &str) -> Result<()> {
     node()?;
     let dir = root().join(folder);
-    if npm_packages_are_stale(&dir)? {
-        Cmd::new("npm").args(["ci", "--no-audit", "--no-fund"]).dir(&dir).run()?;
+    let lock_file = dir.join("package-lock.json");
+    let lock =
+        fs::read_to_string(&lock_file).with_context(|| format!("cannot read {}", lock_file.display()))?;
+    // A copy of the lock, written last: an interrupted or outdated installation does not have it.
+    let installed = dir.join("node_modules/.installed-lock");
+    if fs::read_to_string(&installed).is_ok_and(|last| last == lock) {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// npm writes `node_modules/.package-lock.json` last, so its time is that of the last complete installation.
-fn npm_packages_are_stale(dir: &Path) -> Result<bool> {
-    let lock = dir.join("package-lock.json");
-    let locked = fs::metadata(&lock).with_context(|| format!("no {}", lock.display()))?.modified()?;
-    let installed = fs::metadata(dir.join("node_modules/.package-lock.json"));
-    Ok(installed.and_then(|file| file.modified()).map_or(true, |time| time < locked))
+    Cmd::new("npm").args(["ci", "--no-audit", "--no-fund"]).dir(&dir).run()?;
+    Ok(fs::write(installed, lock)?)
 }
 
 /// A program of a folder's npm packages.
