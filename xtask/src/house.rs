@@ -45,7 +45,8 @@ pub(crate) const HOUSE: &[Room] = &[
     room("braidcast-net", 4, &["braidcast-core", "braidcast-machine", "braidcast-wire"]),
     room("braidcast-web", 5, &["braidcast-core", "braidcast-net", "braidcast-webrtc", "braidcast-wire"]),
     room("braidcast-native", 5, &["braidcast-core", "braidcast-net", "braidcast-webrtc", "braidcast-wire"]),
-    garden("braidcast-sim", &["braidcast-machine"]),
+    // A machine's inputs and outputs name peers, and a peer's id is wire's.
+    garden("braidcast-sim", &["braidcast-machine", "braidcast-wire"]),
     garden("braidcast-bench", &["braidcast-core", "braidcast-rlnc", "braidcast-sim"]),
     garden("xtask", &[]),
 ];
