@@ -39,6 +39,8 @@ pub struct LinkInfo {
     pub peer: PeerId,
     /// Shortest round trip of late, if one was measured.
     pub rtt: Option<Duration>,
+    /// The newest round trip: of a bulk frame, from its choice to its acknowledgement.
+    pub last_rtt: Option<Duration>,
     /// Bulk bytes sent and not yet acknowledged.
     pub in_flight_bytes: u64,
     /// Most bulk bytes that may be unacknowledged.
@@ -78,6 +80,7 @@ impl Core {
         self.links.iter().map(|(&peer, flow)| LinkInfo {
             peer,
             rtt: flow.round_trip(),
+            last_rtt: flow.last_round_trip(),
             in_flight_bytes: flow.in_flight(),
             window_bytes: flow.window(),
             rate: flow.rate(),
@@ -145,6 +148,8 @@ impl Machine for Core {
         if self.ack_at.is_some_and(|at| at <= now.time) {
             self.send_acks();
         }
+        // The host pulls now if it can; if it cannot, it pulls when it can.
+        self.pace_at = self.pace_at.filter(|&at| at > now.time);
     }
 
     fn poll(&mut self) -> Option<Output<Frame, Event>> {
