@@ -8,6 +8,8 @@ use alloc::{string::String, vec::Vec};
 use braidcast_wire::{MessageId, Topic, limits};
 use bytes::Bytes;
 
+use crate::piece_set::PieceSet;
+
 /// One frame of the mesh.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
@@ -216,6 +218,15 @@ pub(crate) fn pack(ids: impl IntoIterator<Item = MessageId>) -> Bytes {
 pub(crate) fn unpack(ids: &[u8]) -> Option<impl Iterator<Item = MessageId> + '_> {
     let (ids, rest) = ids.as_chunks::<32>();
     (rest.is_empty() && ids.len() <= limits::IDS_PER_FRAME).then(|| ids.iter().map(|id| MessageId(*id)))
+}
+
+/// A list of pieces.
+pub(crate) fn pieces(id: MessageId, generation: usize, pieces: PieceSet) -> Pieces {
+    Pieces {
+        message: Bytes::copy_from_slice(&id.0),
+        generation: generation as u32,
+        pieces: pieces.to_bytes().into(),
+    }
 }
 
 /// One id.

@@ -16,6 +16,7 @@
 
 extern crate alloc;
 
+mod announce;
 mod api;
 pub mod frame;
 mod gossip;
@@ -25,8 +26,10 @@ pub mod manifest;
 mod mesh;
 mod overlay;
 mod piece_set;
+mod receive;
+mod repair;
 mod seen;
-mod spread;
+mod send;
 mod transfer;
 
 pub use api::{Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Trace};

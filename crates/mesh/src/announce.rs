@@ -1,0 +1,94 @@
+//! What neighbours are told: which pieces we have, that we need no more, and, to the application, how far it is.
+
+use alloc::vec::Vec;
+
+use braidcast_machine::{Duration, Time};
+use braidcast_wire::{MessageId, PeerId, limits};
+
+use crate::{
+    api::{Event, Progress},
+    frame::{self, Body},
+    link::Place,
+    mesh::Mesh,
+};
+
+impl Mesh {
+    /// Queues a message for every neighbour that may need something of it now.
+    pub(crate) fn offer(&mut self, id: MessageId, is_urgent: bool) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let peers: Vec<PeerId> =
+            transfer.neighbours.keys().copied().filter(|&peer| transfer.next(peer).is_some()).collect();
+        peers.into_iter().for_each(|peer| self.enqueue(peer, id, is_urgent));
+    }
+
+    pub(crate) fn tell_have(&mut self, place: Place, now: Time) {
+        let Some(transfer) = self.transfers.get(&place.message) else { return };
+        for (peer, neighbour) in &transfer.neighbours {
+            let knows = neighbour.is_done || neighbour.announced[place.generation].contains(place.piece);
+            if !knows && let Some(link) = self.links.get_mut(peer) {
+                let pieces = link.news.have.entry((place.message, place.generation)).or_default();
+                pieces.insert(place.piece);
+            }
+        }
+        self.flush_at.get_or_insert(now + BATCH);
+    }
+
+    pub(crate) fn tell_done(&mut self, peer: PeerId, id: MessageId, now: Time) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.news.add_done(id);
+            self.flush_at.get_or_insert(now + BATCH);
+        }
+    }
+
+    /// Stops everybody who might send more of a message. Not batched when it is large: each moment costs a piece.
+    pub(crate) fn tell_all_done(&mut self, id: MessageId, now: Time) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        let publisher = transfer.manifest.publisher;
+        for (peer, neighbour) in &transfer.neighbours {
+            // The publisher counts whom it reached; to others that are done it is no news.
+            if (!neighbour.is_done || *peer == publisher)
+                && let Some(link) = self.links.get_mut(peer)
+            {
+                link.news.add_done(id);
+            }
+        }
+        if transfer.manifest.is_inline() {
+            self.flush_at.get_or_insert(now + BATCH);
+        } else {
+            self.flush();
+        }
+    }
+
+    pub(crate) fn tell_progress(&mut self, id: MessageId) {
+        let Some(transfer) = self.transfers.get(&id).filter(|transfer| !transfer.manifest.is_inline()) else {
+            return;
+        };
+        let manifest = &transfer.manifest;
+        self.outbox.event(Event::Progress(Progress {
+            id,
+            topic: manifest.topic.clone(),
+            from: manifest.publisher,
+            name: manifest.name.clone(),
+            held_bytes: if transfer.is_ours { transfer.reached_bytes() } else { transfer.held_bytes() },
+            total_bytes: manifest.len,
+        }));
+    }
+
+    /// Sends the announcements that wait.
+    pub(crate) fn flush(&mut self) {
+        self.flush_at = None;
+        for (&peer, link) in self.links.iter_mut().filter(|(_, link)| !link.news.is_empty()) {
+            let news = core::mem::take(&mut link.news);
+            for ids in news.done.chunks(limits::IDS_PER_FRAME) {
+                let ids = frame::pack(ids.iter().copied());
+                self.outbox.send(peer, Body::Done(frame::Ids { ids }).into());
+            }
+            for ((id, generation), pieces) in news.have {
+                self.outbox.send(peer, Body::Have(frame::pieces(id, generation, pieces)).into());
+            }
+        }
+    }
+}
+
+/// Announcements wait this long for company; 20 ms made the 99th percentile 6 to 10 % later in simulation.
+const BATCH: Duration = Duration::from_millis(5);
