@@ -1,0 +1,49 @@
+//! `GET /.well-known/braidcast`: how to reach this relay. Pages of other origins and the command line start here.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use braidcast_net::Multiaddr;
+use serde::{Deserialize, Serialize};
+use tower_http::cors::{Any, CorsLayer};
+
+use super::http::Relay;
+
+/// Where the document is.
+pub(crate) const PATH: &str = "/.well-known/braidcast";
+
+/// The document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WellKnown {
+    /// The relay's id.
+    pub(crate) peer_id: String,
+    /// Where it can be dialled, each with `/p2p/<id>`: what it listens on, wildcards resolved, and what its operator
+    /// announces. Nothing is derived from the request.
+    pub(crate) addresses: Vec<Multiaddr>,
+    /// Its name and version.
+    pub(crate) agent: String,
+}
+
+/// Answers with the document; 503 when the node has stopped.
+pub(crate) async fn show(State(relay): State<Relay>) -> Response {
+    match relay.node.addresses().await {
+        Ok(addresses) => {
+            let document = WellKnown {
+                peer_id: relay.node.peer_id().to_string(),
+                addresses,
+                agent: relay.agent.clone(),
+            };
+            ([(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))], Json(document)).into_response()
+        }
+        Err(stopped) => (StatusCode::SERVICE_UNAVAILABLE, stopped.to_string()).into_response(),
+    }
+}
+
+/// Any origin may read the document: it says what everybody who can connect sees anyway.
+pub(crate) fn cors() -> CorsLayer {
+    CorsLayer::new().allow_origin(Any).allow_methods([Method::GET])
+}
