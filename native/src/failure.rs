@@ -1,0 +1,45 @@
+//! How a command fails: the exit codes, and texts that say what to do next.
+
+use std::{io, process::ExitCode};
+
+/// Failures that have an exit code of their own. Any other is 1, and clap's own are 2.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A relay answered, but nobody takes the message.
+    #[error(
+        "nobody subscribes to topic {topic:?} at {relays}: start `braidcast subscribe` there, check the topic's name, \
+         or wait longer with --timeout (now {timeout_secs} s)"
+    )]
+    Nobody { topic: String, relays: String, timeout_secs: u64 },
+    /// No relay answered.
+    #[error("cannot reach {relays}: {reason}; is `braidcast relay` running there? Name another with --relay")]
+    Unreachable { relays: String, reason: String },
+}
+
+/// For the end of `--help`.
+pub(crate) const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  failure
+  2  usage error
+  3  nobody subscribes to the topic
+  4  no relay can be reached";
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Nobody { .. } => 3,
+            Self::Unreachable { .. } => 4,
+        }
+    }
+}
+
+/// Says on standard error what went wrong. A reader of our output that went away (`braidcast subscribe x | head`) is
+/// no failure.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    // Our own texts, but they may quote a stranger's.
+    eprintln!("error: {}", crate::sanitise::line(&format!("{error:#}")));
+    error.downcast_ref::<Failure>().map_or(ExitCode::FAILURE, |failure| failure.code().into())
+}
