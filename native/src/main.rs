@@ -1,2 +1,37 @@
-//! Planned.
-fn main() {}
+//! The `braidcast` binary: a relay, and publish/subscribe from the command line.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `cli` | the arguments, as `--help` shows them |
+//! | `cmd/` | one file per command |
+//! | `relay/` | what the relay is besides a node: followed topics, HTTP pages |
+//! | `client` | how the other commands join through relays |
+//! | `identity` | the key file |
+//! | `output`, `sanitise` | what is printed, and what never is |
+//! | `failure` | exit codes |
+//! | `platform` | clocks and random numbers |
+#![forbid(unsafe_code)]
+
+mod cli;
+mod client;
+mod cmd;
+mod failure;
+mod identity;
+mod logging;
+mod output;
+mod platform;
+mod relay;
+mod sanitise;
+mod signal;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| failure::report(&error))
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    let cli = cli::Cli::read();
+    logging::start(cli.verbose);
+    cmd::run(cli.command)
+}
