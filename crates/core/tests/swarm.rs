@@ -145,6 +145,30 @@ fn a_slow_link_holds_little_and_lets_control_through() {
     assert!(longest <= idle + idle + frame + frame, "{longest:?}, idle {idle:?}, frame {frame:?}");
 }
 
+/// The publisher's link is slow, a third node's is fast: the receiver has enough long before the publisher is through.
+#[test]
+fn done_stops_the_flow_on_a_slow_link() {
+    let deep = NodeProfile { send_buffer_bytes: 4 << 20, ..NodeProfile::rates(6_250_000, 6_250_000) };
+    let mut room = Room::new(29, 3, false, deep);
+    let (publisher, receiver, third) = (NodeIndex(0), NodeIndex(1), NodeIndex(2));
+    for (a, b) in [(publisher, receiver), (publisher, third), (third, receiver)] {
+        room.world.connect(a, b, Duration::from_millis(20)).expect("nobody is banned");
+    }
+    room.world.throttle(publisher, receiver, 5_000_000 / 8);
+    room.run(Duration::from_secs(1));
+    let id = room.publish(publisher, random(4 << 20, 8));
+    while !room.deliveries.contains_key(&(receiver, id)) {
+        room.run(Duration::from_millis(1));
+        assert!(room.world.time() < Time::ZERO + Duration::from_secs(10));
+    }
+    let bulk = |room: &Room| room.world.traffic(publisher, receiver).1.bulk_bytes;
+    let before = bulk(&room);
+    room.run(Duration::from_secs(20));
+    let after = bulk(&room) - before;
+    assert!(before > 0 && after > 0, "the slow link took part: {before}, {after}");
+    assert!(after <= 128 * 1024, "{after} bytes came after Done");
+}
+
 /// Nodes in one topic, and what they were told.
 struct Room {
     world: World<Core>,

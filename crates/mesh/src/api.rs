@@ -146,7 +146,7 @@ pub enum Event {
     Progress(Progress),
     /// A message arrived whole and verified.
     Message(Message),
-    /// `peer` subscribed to `topic`, which we know of as well.
+    /// `peer` subscribed to `topic`, whether or not we do.
     Joined {
         /// Who.
         peer: PeerId,

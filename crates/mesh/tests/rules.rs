@@ -1,0 +1,333 @@
+//! One test per rule of the protocol: an input, and the whole of what the machine says to it.
+
+use braidcast_machine::{Budget, Direction, Duration, Input, Machine, Now, Offence, Output, PeerSet, Time};
+use braidcast_mesh::{
+    Command, Config, Content, Event, Frame, Mesh, Publish, PublishError, Trace,
+    frame::{self, Body},
+};
+use braidcast_wire::{Identity, PeerId, Topic, WireLen, limits};
+use bytes::Bytes;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[test]
+fn a_new_peer_hears_our_subscriptions() {
+    let mut node = Node::new(1);
+    node.subscribe();
+    assert_eq!(node.connect(2), [send(2, subscriptions(&["t"], &[]))]);
+}
+
+#[test]
+fn a_subscriber_is_grafted_at_once() {
+    let mut node = Node::new(1);
+    node.subscribe();
+    node.connect(2);
+    let said = node.receive(2, subscriptions(&["t", "other"], &[]));
+    let (peer, topic, other) = (peer(2), topic(), Topic::new("other").expect("a name"));
+    assert_eq!(
+        said,
+        [
+            send(2, graft()),
+            Output::Event(Event::Trace(Trace::Graft)),
+            Output::Event(Event::Joined { peer, topic }),
+            Output::Event(Event::Joined { peer, topic: other }),
+        ]
+    );
+}
+
+#[test]
+fn a_graft_for_a_topic_of_nobody_is_ignored() {
+    let mut node = Node::new(1);
+    node.connect(2);
+    assert_eq!(node.receive(2, graft()), []);
+}
+
+#[test]
+fn a_graft_within_the_back_off_is_refused_and_scored() {
+    let mut node = Node::joined(1, 2);
+    assert_eq!(
+        node.receive(2, Body::Prune(frame::Prune { topic: "t".into(), backoff_ms: 5_000 })),
+        [Output::Event(Event::Trace(Trace::Prune))]
+    );
+    let said = node.receive(2, graft());
+    let offence = Offence::minor("graft within the back-off");
+    assert_eq!(said, [send(2, prune(60_000)), Output::Offence { peer: peer(2), offence }]);
+}
+
+#[test]
+fn publishing_to_nobody_is_refused() {
+    let mut node = Node::new(1);
+    node.subscribe();
+    let error = PublishError::NoPeers { topic: topic() };
+    assert_eq!(node.publish(b"hello"), [Output::Event(Event::Refused { ticket: 9, error })]);
+}
+
+#[test]
+fn publishing_beyond_the_limit_names_both_numbers() {
+    let mut node = Node::with(1, Config { message_bytes: 3, ..Config::default() });
+    let said = node.publish(b"four");
+    let error = PublishError::TooLong { len: 4, limit: 3 };
+    assert_eq!(said, [Output::Event(Event::Refused { ticket: 9, error: error.clone() })]);
+    assert_eq!(
+        error.to_string(),
+        "payload is 4 bytes, the limit is 3: send less, or raise the limit on every node"
+    );
+}
+
+#[test]
+fn a_small_message_travels_in_one_bulk_frame() {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
+    assert!(matches!(
+        alice.publish(b"hello")[..],
+        [Output::Event(Event::Published { ticket: 9, peers: 1, .. }), Output::BulkReady(to)] if to == peer(2)
+    ));
+    let frames = alice.pull(2);
+    assert_eq!(frames.len(), 1);
+    let said = bob.receive_frame(1, frames[0].clone());
+    let [Output::Event(Event::Trace(Trace::Delivered { bytes: 5 })), Output::Event(Event::Message(message))] =
+        &said[..]
+    else {
+        panic!("{said:?}")
+    };
+    assert_eq!((message.from, message.topic.as_str()), (peer(1), "t"));
+    assert_eq!(message.content.payload.clone().into_bytes(), &b"hello"[..]);
+
+    // After the batch, the publisher hears that it arrived.
+    let ids = frame::Ids { ids: Bytes::copy_from_slice(&message.id.0) };
+    assert_eq!(bob.tick(Duration::from_millis(5)), [send(1, Body::Done(ids.clone()))]);
+    let reached = Event::Reached { id: message.id, peers: 1, of: 1 };
+    assert_eq!(alice.receive(2, Body::Done(ids)), [Output::Event(reached)]);
+
+    // Twice is a duplicate, and nobody is told.
+    let duplicate = Output::Event(Event::Trace(Trace::DuplicatePiece { bytes: 5 }));
+    assert_eq!(bob.receive_frame(1, frames[0].clone()), [duplicate]);
+}
+
+#[test]
+fn a_large_message_is_done_at_its_kth_piece() {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
+    alice.publish(&[7; 10_000]);
+    let frames = alice.pull(2);
+    // The manifest, and K = 8 pieces of 1,280 bytes; parity only where it is asked for.
+    assert_eq!(frames.len(), 9);
+    assert!(frames.iter().all(|frame| frame.wire_len() <= limits::BULK_FRAME_BYTES));
+    let (last, first) = frames.split_last().expect("nine");
+    for frame in first {
+        let said = bob.receive_frame(1, frame.clone());
+        assert!(!said.iter().any(|output| matches!(output, Output::Send { .. })), "{said:?}");
+    }
+    let said = bob.receive_frame(1, last.clone());
+    assert!(
+        said.iter()
+            .any(|output| matches!(output, Output::Send { frame: Frame { body: Some(Body::Done(_)) }, .. })),
+        "{said:?}"
+    );
+    let delivered = |output: &Said| matches!(output, Output::Event(Event::Message(message)) if message.content.payload.len() == 10_000);
+    assert!(said.iter().any(delivered), "{said:?}");
+}
+
+#[test]
+fn any_k_pieces_make_the_message() {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
+    alice.publish(&[7; 8_192]);
+    let manifest = alice.pull(2).remove(0);
+    bob.receive_frame(1, manifest);
+    let Some(Body::Manifest(manifest)) = alice.manifest.clone() else {
+        panic!("the first frame is a manifest")
+    };
+    let message = Bytes::copy_from_slice(blake3::hash(&manifest.body).as_bytes());
+    // Parity pieces only: 8 to 15.
+    let want =
+        frame::Pieces { message, generation: 0, pieces: Bytes::from_static(&[8, 9, 10, 11, 12, 13, 14, 15]) };
+    alice.receive(2, Body::Want(want));
+    let parity = alice.pull(2);
+    assert_eq!(parity.len(), 8);
+    let said: Vec<Said> = parity.into_iter().flat_map(|frame| bob.receive_frame(1, frame)).collect();
+    let payload = said.iter().find_map(|output| match output {
+        Output::Event(Event::Message(message)) => Some(message.content.payload.clone().into_bytes()),
+        _ => None,
+    });
+    assert_eq!(payload, Some(Bytes::from_static(&[7; 8_192])));
+}
+
+#[test]
+fn a_forged_payload_bans_its_sender() {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
+    alice.publish(b"hello");
+    let Some(Body::Manifest(mut manifest)) = alice.pull(2).remove(0).body else { panic!("a manifest") };
+    manifest.payload = Bytes::from_static(b"hullo");
+    let said = bob.receive(1, Body::Manifest(manifest));
+    let offence = Offence::fatal("payload is not what was signed");
+    assert_eq!(
+        said,
+        [
+            Output::Offence { peer: peer(1), offence },
+            Output::Event(Event::Left { peer: peer(1), topic: topic() }),
+            Output::Disconnect { peer: peer(1), until: Time::ZERO + Duration::from_secs(600) },
+        ]
+    );
+}
+
+#[test]
+fn a_stranger_of_the_mesh_is_told_and_asks() {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::new(3));
+    alice.publish(b"hello");
+    alice.pull(2);
+    bob.subscribe();
+    alice.connect(3);
+    bob.connect(1);
+    bob.receive(1, subscriptions(&["t"], &[]));
+    // A new neighbour hears what came of late.
+    let said = alice.receive(3, subscriptions(&["t"], &[]));
+    let ihave = said.iter().find_map(|output| match output {
+        Output::Send { frame: Frame { body: Some(body @ Body::IHave(_)) }, .. } => Some(body.clone()),
+        _ => None,
+    });
+    let said = bob.receive(1, ihave.expect("alice has a message"));
+    let [Output::Send { frame, .. }] = &said[..] else { panic!("{said:?}") };
+    assert!(matches!(frame.body, Some(Body::IWant(_))), "{frame:?}");
+    alice.receive_frame(3, frame.clone());
+    let frames = alice.pull(3);
+    assert!(
+        bob.receive_frame(1, frames[0].clone())
+            .iter()
+            .any(|output| matches!(output, Output::Event(Event::Message(_))))
+    );
+}
+
+#[test]
+fn no_frame_of_nonsense_panics() {
+    let junk = Bytes::from_static(&[0xff; 40]);
+    let id = Bytes::from_static(&[1; 32]);
+    let pieces = |message: &Bytes| frame::Pieces {
+        message: message.clone(),
+        generation: u32::MAX,
+        pieces: junk.clone(),
+    };
+    let bodies = [
+        subscriptions(&["", &"x".repeat(1000)], &["never joined"]),
+        Body::Graft(frame::Graft { topic: String::new() }),
+        Body::Prune(frame::Prune { topic: "t".into(), backoff_ms: u64::MAX }),
+        Body::IHave(frame::IHave { topic: "t".into(), ids: junk.clone() }),
+        Body::IWant(frame::Ids { ids: junk.clone() }),
+        Body::Have(pieces(&junk)),
+        Body::Have(pieces(&id)),
+        Body::Want(pieces(&id)),
+        Body::Done(frame::Ids { ids: junk.clone() }),
+        Body::Record(frame::Record { envelope: Bytes::from_static(&[0; 2000]) }),
+        Body::Introduce(frame::Introduce { topic: "t".into(), records: vec![junk.clone(); 100] }),
+        Body::Manifest(frame::Manifest { body: junk.clone(), ..Default::default() }),
+        Body::Hashes(frame::Hashes { message: id.clone(), generation: u32::MAX, hashes: junk.clone() }),
+        Body::Chunk(frame::Chunk {
+            message: id,
+            generation: u32::MAX,
+            piece: u32::MAX,
+            offset: u32::MAX,
+            bytes: junk,
+        }),
+    ];
+    for body in bodies {
+        let mut node = Node::joined(1, 2);
+        node.receive(2, body);
+        node.tick(Duration::from_secs(1));
+    }
+}
+
+type Said = Output<Frame, Event>;
+
+/// A machine, and its clock.
+struct Node {
+    mesh: Mesh,
+    now: Now,
+    manifest: Option<Body>,
+}
+
+impl Node {
+    fn new(number: u8) -> Self {
+        Self::with(number, Config::default())
+    }
+
+    fn with(number: u8, config: Config) -> Self {
+        Self { mesh: Mesh::new(config, identity(number), [number; 32]), now: Now::default(), manifest: None }
+    }
+
+    /// Subscribed, and in one mesh with a peer.
+    fn joined(number: u8, other: u8) -> Self {
+        let mut node = Self::new(number);
+        node.subscribe();
+        node.connect(other);
+        node.receive(other, subscriptions(&["t"], &[]));
+        node
+    }
+
+    fn subscribe(&mut self) {
+        self.handle(Input::Command(Command::Subscribe(topic())));
+    }
+
+    fn connect(&mut self, other: u8) -> Vec<Said> {
+        self.handle(Input::Connected { peer: peer(other), direction: Direction::Inbound })
+    }
+
+    fn publish(&mut self, payload: &[u8]) -> Vec<Said> {
+        let content = Content { payload: Bytes::copy_from_slice(payload).into(), ..Content::default() };
+        self.handle(Input::Command(Command::Publish(Publish { ticket: 9, topic: topic(), content })))
+    }
+
+    fn receive(&mut self, from: u8, body: Body) -> Vec<Said> {
+        self.receive_frame(from, body.into())
+    }
+
+    fn receive_frame(&mut self, from: u8, frame: Frame) -> Vec<Said> {
+        self.handle(Input::Received { peer: peer(from), frame })
+    }
+
+    fn tick(&mut self, span: Duration) -> Vec<Said> {
+        self.now.time = self.now.time + span;
+        self.handle(Input::Tick)
+    }
+
+    fn handle(&mut self, input: Input<Frame, Command>) -> Vec<Said> {
+        self.mesh.handle(self.now, input);
+        while self.mesh.work(self.now, Budget(1 << 20)) {}
+        std::iter::from_fn(|| self.mesh.poll()).collect()
+    }
+
+    /// All bulk for a peer.
+    fn pull(&mut self, to: u8) -> Vec<Frame> {
+        let writable = PeerSet::from([peer(to)]);
+        let frames: Vec<Frame> =
+            std::iter::from_fn(|| self.mesh.pull(self.now, &writable)).map(|(_, frame)| frame).collect();
+        while self.mesh.poll().is_some() {}
+        self.manifest = self.manifest.take().or_else(|| frames.first()?.body.clone());
+        frames
+    }
+}
+
+fn identity(number: u8) -> Identity {
+    Identity::from_seed(&[number; 32])
+}
+
+fn peer(number: u8) -> PeerId {
+    identity(number).peer_id()
+}
+
+fn topic() -> Topic {
+    Topic::new("t").expect("a name")
+}
+
+fn send(to: u8, body: Body) -> Said {
+    Output::Send { peer: peer(to), frame: body.into() }
+}
+
+fn subscriptions(join: &[&str], leave: &[&str]) -> Body {
+    let names = |topics: &[&str]| topics.iter().map(|name| name.to_string()).collect();
+    Body::Subscriptions(frame::Subscriptions { join: names(join), leave: names(leave) })
+}
+
+fn graft() -> Body {
+    Body::Graft(frame::Graft { topic: "t".into() })
+}
+
+fn prune(backoff_ms: u64) -> Body {
+    Body::Prune(frame::Prune { topic: "t".into(), backoff_ms })
+}
