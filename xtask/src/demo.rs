@@ -46,10 +46,13 @@ fn show(program: &Path, args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Runs the relay on free ports and, against it, the script that plays both users.
 fn prove(program: &Path, args: &Args) -> Result<()> {
     let chromium = tools::chromium()?;
     tools::npm_ci("tests")?;
-    let relay = Relay::start(program, free_port()?, &args.relay_args)?;
+    let listen = ["--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/tcp/0/ws"];
+    let relay_args: Vec<_> = listen.into_iter().map(String::from).chain(args.relay_args.clone()).collect();
+    let relay = Relay::start(program, free_port()?, &relay_args)?;
     Cmd::new(tools::test_node()?)
         .arg(root().join("tests/demo-check.mjs"))
         .env("BRAIDCAST_BIN", program)
@@ -63,9 +66,9 @@ fn next_steps(url: &str, program: &Path) -> String {
     let program = program.strip_prefix(root()).unwrap_or(program).display();
     format!(
         "\nThe demo runs at {url}\n\
-         \n  Open it in two tabs, or on two machines: what one publishes, the other shows.\
-         \n  From a terminal:  {program} subscribe demo --relay {url}\
-         \n                    {program} publish demo hello --relay {url}\
+         \n  Open it in two tabs: what one says, the other shows. A room's name follows # in the page's address.\
+         \n  From a terminal:  {program} subscribe lobby --relay {url}\
+         \n                    {program} publish lobby --text hello --relay {url}\
          \n  Stop it with Ctrl-C.\n"
     )
 }
@@ -83,7 +86,7 @@ impl Relay {
             bail!("{address} is taken: choose another port, as in `cargo xtask demo --port 8081`");
         }
         let child = Cmd::new(program)
-            .args(["relay", "--http", &address.to_string(), "--app", "www/dist"])
+            .args(["relay", "--http", &address.to_string(), "--app", "www/dist", "--data-dir", "target/demo"])
             .args(more)
             .spawn()?;
         let mut relay = Self { child, address };
