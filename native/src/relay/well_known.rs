@@ -6,11 +6,12 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use braidcast_net::Multiaddr;
+use braidcast_net::{Multiaddr, Node, Stopped};
 use serde::{Deserialize, Serialize};
 use tower_http::cors::{Any, CorsLayer};
 
 use super::http::Relay;
+use crate::client;
 
 /// Where the document is.
 pub(crate) const PATH: &str = "/.well-known/braidcast";
@@ -28,9 +29,16 @@ pub(crate) struct WellKnown {
     pub(crate) agent: String,
 }
 
+/// Where the relay can be dialled, in an order that stays: what others can dial before loopback.
+pub(crate) async fn addresses(node: &Node) -> Result<Vec<Multiaddr>, Stopped> {
+    let mut addresses = node.addresses().await?;
+    addresses.sort_by_cached_key(|address| (client::is_loopback(address), address.to_string()));
+    Ok(addresses)
+}
+
 /// Answers with the document; 503 when the node has stopped.
 pub(crate) async fn show(State(relay): State<Relay>) -> Response {
-    match relay.node.addresses().await {
+    match addresses(&relay.node).await {
         Ok(addresses) => {
             let document = WellKnown {
                 peer_id: relay.node.peer_id().to_string(),
