@@ -22,6 +22,7 @@ use crate::{
         hosts::Hosts,
         http::{self, Relay},
         metrics::{Counters, Metrics},
+        well_known,
     },
     signal,
 };
@@ -75,13 +76,16 @@ pub(crate) struct Args {
         value_parser = message_bytes)]
     max_message_bytes: usize,
     /// Most topics to follow; a topic is followed while a peer is there, and a minute longer
-    #[arg(long, value_name = "N", env = "BRAIDCAST_MAX_TOPICS", default_value_t = 4096,
-        value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "BRAIDCAST_MAX_TOPICS", default_value_t = TOPICS,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(TOPICS)))]
     max_topics: u32,
     /// How to print the addresses
     #[arg(long, value_enum, default_value_t = Format::Text, env = "BRAIDCAST_OUTPUT")]
     output: Format,
 }
+
+/// A peer listens to no more subscriptions of another, the relay's among them.
+const TOPICS: u32 = limits::TOPICS_PER_PEER as u32;
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stop = signal::stop()?;
@@ -156,7 +160,7 @@ fn explain(error: StartError) -> anyhow::Error {
 
 /// Says on standard output that the relay is up, and where.
 async fn announce(args: &Args, node: &Node, http: SocketAddr) -> anyhow::Result<()> {
-    let (peer, addresses) = (node.peer_id().to_string(), node.addresses().await?);
+    let (peer, addresses) = (node.peer_id().to_string(), well_known::addresses(node).await?);
     let url = format!("http://{}", reachable(http));
     let text = match args.output {
         Format::Json => {
