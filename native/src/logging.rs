@@ -7,8 +7,9 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging. `RUST_LOG` overrules `verbose`, the number of `-v`.
 pub(crate) fn start(verbose: u8) {
     let default = match verbose {
-        0 => "warn",
-        1 => "info",
+        // A peer that vanishes is no news, and yamux warns of it.
+        0 => "warn,yamux=error",
+        1 => "info,yamux=error",
         2 => "info,braidcast=debug,braidcast_net=debug",
         _ => "debug",
     };
