@@ -125,6 +125,14 @@ impl Relay {
         format!("http://{}", self.http)
     }
 
+    /// Where it listens over `transport`: tcp, quic-v1 or ws.
+    pub(crate) fn address(&self, transport: &str) -> &str {
+        let over = |address: &&String| {
+            address.split('/').filter(|part| part.parse::<u16>().is_err()).nth_back(2) == Some(transport)
+        };
+        self.addresses.iter().find(over).expect("an address of every transport")
+    }
+
     pub(crate) fn get(&self, path: &str) -> Response {
         self.ask(path, &self.http)
     }
