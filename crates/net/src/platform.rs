@@ -1,0 +1,81 @@
+//! The target, under the same names twice: clock, entropy, tasks, transports. Nothing else in this crate knows where it
+//! runs.
+
+use std::time::Duration;
+
+use libp2p::{
+    connection_limits::{self, ConnectionLimits},
+    identify,
+    identity::Keypair,
+    ping, yamux,
+};
+
+use crate::Config;
+
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "platform/native.rs"]
+mod target;
+#[cfg(target_arch = "wasm32")]
+#[path = "platform/web.rs"]
+mod target;
+
+pub(crate) use target::{
+    Network, NetworkEvent, Resumed, TIMER_GRAIN, WORK_BYTES, Yield, check, entropy, now, spawn, swarm,
+    yield_now,
+};
+
+/// How long a connection may take, from its first packet until it is encrypted and multiplexed.
+const CONNECTING: Duration = Duration::from_secs(20);
+
+/// How long a connection without streams is kept.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Most connections to one peer.
+const PER_PEER: u32 = 4;
+
+/// Most incoming connections that are not encrypted yet. Guess.
+const PENDING_INCOMING: u32 = 128;
+
+/// Most dials at once. Guess.
+const PENDING_OUTGOING: u32 = 64;
+
+/// Most streams per connection, relayed circuits included; each may hold a window of 256 KiB. Guess.
+const STREAMS: usize = 128;
+
+fn limits(config: &Config) -> connection_limits::Behaviour {
+    let limit = u32::try_from(config.peer_limit()).unwrap_or(u32::MAX);
+    connection_limits::Behaviour::new(
+        ConnectionLimits::default()
+            .with_max_pending_incoming(Some(PENDING_INCOMING))
+            .with_max_pending_outgoing(Some(PENDING_OUTGOING))
+            .with_max_established_per_peer(Some(PER_PEER))
+            .with_max_established(Some(limit)),
+    )
+}
+
+fn identify(config: &Config, keypair: &Keypair) -> identify::Behaviour {
+    identify::Behaviour::new(
+        identify::Config::new("/braidcast/1.0.0".into(), keypair.public())
+            .with_agent_version(config.agent.clone())
+            .with_push_listen_addr_updates(true)
+            // Nobody asks for addresses of others.
+            .with_cache_size(0),
+    )
+}
+
+/// A peer that is silent for this long is gone: two pings of which none is answered.
+fn ping() -> ping::Behaviour {
+    ping::Behaviour::new(
+        ping::Config::new().with_interval(Duration::from_secs(15)).with_timeout(Duration::from_secs(15)),
+    )
+}
+
+fn yamux() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(STREAMS);
+    config
+}
+
+fn swarm_config(config: libp2p::swarm::Config) -> libp2p::swarm::Config {
+    config.with_idle_connection_timeout(IDLE).with_max_negotiating_inbound_streams(32)
+}

@@ -1,0 +1,189 @@
+//! Linux, macOS, Windows: tokio, and every transport that libp2p has for them.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::OnceLock,
+    task::{Context, Poll},
+    time::{Instant, SystemTime},
+};
+
+use braidcast_core::machine::{Duration, Now, Time, WallTime};
+use libp2p::{
+    PeerId, Swarm, Transport, connection_limits,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, timeout::TransportTimeout},
+        upgrade::Version,
+    },
+    dns, identify,
+    identity::Keypair,
+    noise, ping, quic, relay,
+    swarm::{Config as SwarmConfig, NetworkBehaviour, behaviour::toggle::Toggle},
+    tcp, websocket,
+};
+
+use crate::{Config, StartError, address, behaviour::Behaviour, muxer::Hasty};
+
+/// No timer is set finer than this.
+pub(crate) const TIMER_GRAIN: Duration = Duration::from_micros(100);
+
+/// One slice of a long computation, about 4 ms.
+pub(crate) const WORK_BYTES: usize = 4 * 1024 * 1024;
+
+/// Longest WebSocket message taken from a peer that dialled us; libp2p-websocket takes 256 MiB by default.
+const WEB_SOCKET_BYTES: usize = 1024 * 1024;
+
+/// All behaviours, in the order in which they are asked for leave.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Network {
+    limits: connection_limits::Behaviour,
+    pub(crate) hub: Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    relay: Toggle<relay::Behaviour>,
+    circuits: relay::client::Behaviour,
+}
+
+/// Both clocks.
+#[expect(clippy::disallowed_methods, reason = "this is where the clocks come in")]
+pub(crate) fn now() -> Now {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = *START.get_or_init(Instant::now);
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now {
+        time: Time::from_micros(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)),
+        wall: WallTime(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// 32 bytes that nobody can guess.
+#[expect(clippy::disallowed_methods, reason = "this is where entropy comes in")]
+pub(crate) fn entropy() -> Result<[u8; 32], StartError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| StartError::Platform(format!("no entropy: {error}")))?;
+    Ok(seed)
+}
+
+/// Runs a task until it ends.
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(task);
+}
+
+/// Ready at once by default; from [`yield_now`], after others had a turn.
+#[derive(Debug, Default)]
+pub(crate) struct Yield {
+    pending: bool,
+}
+
+/// Lets other tasks run.
+pub(crate) fn yield_now() -> Yield {
+    Yield { pending: true }
+}
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if !std::mem::take(&mut self.pending) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Tells when the network may be back after an interruption: never, here.
+#[derive(Debug)]
+pub(crate) struct Resumed;
+
+impl Resumed {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    pub(crate) fn poll(&self, _context: &Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+/// Whether this platform can do what is configured.
+pub(crate) fn check(config: &Config) -> Result<(), StartError> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(StartError::Platform("a node must be started inside a tokio runtime".into()));
+    }
+    for relay in &config.relays {
+        address::route(relay)
+            .map_err(|error| StartError::Address { address: relay.clone(), reason: error.to_string() })?;
+    }
+    Ok(())
+}
+
+/// The network, not listening yet.
+pub(crate) fn swarm(
+    config: &Config,
+    keypair: &Keypair,
+    hub: Behaviour,
+) -> Result<Swarm<Network>, StartError> {
+    let local = keypair.public().to_peer_id();
+    let (circuit, circuits) = relay::client::new(local);
+    let transport = transport(keypair, circuit).map_err(|error| StartError::Platform(error.to_string()))?;
+    let network = Network {
+        limits: super::limits(config),
+        hub,
+        identify: super::identify(config, keypair),
+        ping: super::ping(),
+        relay: config.serve_relay.then(|| relay::Behaviour::new(local, relay_config(config))).into(),
+        circuits,
+    };
+    let settings = super::swarm_config(SwarmConfig::with_tokio_executor()).with_smart_dial();
+    Ok(Swarm::new(transport, network, local, settings))
+}
+
+/// libp2p's limits on bytes and time of a circuit; as many reservations as peers.
+fn relay_config(config: &Config) -> relay::Config {
+    relay::Config { max_reservations: config.peer_limit(), ..relay::Config::default() }
+}
+
+type Connected = (PeerId, StreamMuxerBox);
+
+fn transport(keypair: &Keypair, circuit: relay::client::Transport) -> io::Result<Boxed<Connected>> {
+    let noise = noise::Config::new(keypair).map_err(io::Error::other)?;
+    let tcp = || tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
+
+    let mut web_socket = websocket::Config::new(dns::tokio::Transport::system(tcp())?);
+    web_socket.set_max_data_size(WEB_SOCKET_BYTES);
+    let web_socket =
+        web_socket.upgrade(Version::V1Lazy).authenticate(noise.clone()).multiplex(super::yamux());
+
+    let plain = tcp().upgrade(Version::V1Lazy).authenticate(noise.clone()).multiplex(super::yamux());
+    let quic = quic::tokio::Transport::new(quic_config(keypair));
+    let named = dns::tokio::Transport::system(
+        quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            .or_transport(plain.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
+            .map(|either, _| either.into_inner()),
+    )?;
+
+    let circuit = circuit.upgrade(Version::V1Lazy).authenticate(noise).multiplex(super::yamux());
+    let all = circuit
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .or_transport(web_socket.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
+        .map(|either, _| either.into_inner())
+        .or_transport(named)
+        .map(|either, _| either.into_inner())
+        .map(|(peer, muxer), _| (peer, Hasty::boxed(muxer)));
+    Ok(TransportTimeout::new(all, super::CONNECTING).boxed())
+}
+
+/// Windows for 300 Mbit/s at 100 ms, so that a connection holds at most 6 MiB that nobody has read.
+fn quic_config(keypair: &Keypair) -> quic::Config {
+    let mut config = quic::Config::new(keypair);
+    config.handshake_timeout = std::time::Duration::from_secs(10);
+    config.max_idle_timeout = 30_000;
+    config.keep_alive_interval = std::time::Duration::from_secs(10);
+    config.max_concurrent_stream_limit = super::STREAMS as u32;
+    config.max_stream_data = 4 * 1024 * 1024;
+    config.max_connection_data = 6 * 1024 * 1024;
+    config
+}

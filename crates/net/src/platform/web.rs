@@ -1,0 +1,232 @@
+//! A page, a worker, or Node 22 and later: one thread, an event loop, and WebSocket.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use braidcast_core::machine::{Duration, Now, Time, WallTime};
+use js_sys::{Function, Reflect};
+use libp2p::{
+    Swarm, Transport, connection_limits,
+    core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
+    identify,
+    identity::Keypair,
+    noise, ping,
+    swarm::{Config as SwarmConfig, NetworkBehaviour},
+};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use web_sys::{EventTarget, MessageChannel, MessagePort};
+use web_time::{Instant, SystemTime};
+
+use crate::{
+    Config, StartError,
+    address::{self, Route},
+    behaviour::Behaviour,
+    muxer::Hasty,
+    websocket,
+};
+
+/// `setTimeout` counts whole milliseconds.
+pub(crate) const TIMER_GRAIN: Duration = Duration::from_millis(1);
+
+/// One slice of a long computation, about 2 ms.
+pub(crate) const WORK_BYTES: usize = 1024 * 1024;
+
+/// All behaviours, in the order in which they are asked for leave.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Network {
+    limits: connection_limits::Behaviour,
+    pub(crate) hub: Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+}
+
+/// Both clocks.
+#[expect(clippy::disallowed_methods, reason = "this is where the clocks come in")]
+pub(crate) fn now() -> Now {
+    thread_local!(static START: Instant = Instant::now());
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now {
+        time: Time::from_micros(u64::try_from(START.with(Instant::elapsed).as_micros()).unwrap_or(u64::MAX)),
+        wall: WallTime(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// 32 bytes that nobody can guess.
+#[expect(clippy::disallowed_methods, reason = "this is where entropy comes in")]
+pub(crate) fn entropy() -> Result<[u8; 32], StartError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| StartError::Platform(format!("no entropy: {error}")))?;
+    Ok(seed)
+}
+
+/// Runs a task until it ends.
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
+    wasm_bindgen_futures::spawn_local(task);
+}
+
+/// Whether this platform can do what is configured.
+pub(crate) fn check(config: &Config) -> Result<(), StartError> {
+    if !config.listen.is_empty() || !config.external.is_empty() {
+        return Err(StartError::Unsupported("a browser cannot listen: leave listen and external empty"));
+    }
+    if config.serve_relay {
+        return Err(StartError::Unsupported("a browser cannot serve as relay: run `braidcast relay`"));
+    }
+    for relay in &config.relays {
+        let reason = match address::route(relay) {
+            Ok(Route::WebSocket { .. }) => continue,
+            Ok(_) => "a browser can dial only /ws and /wss addresses".into(),
+            Err(error) => error.to_string(),
+        };
+        return Err(StartError::Address { address: relay.clone(), reason });
+    }
+    Ok(())
+}
+
+/// The network; a browser never listens.
+pub(crate) fn swarm(
+    config: &Config,
+    keypair: &Keypair,
+    hub: Behaviour,
+) -> Result<Swarm<Network>, StartError> {
+    let noise = noise::Config::new(keypair).map_err(|error| StartError::Platform(error.to_string()))?;
+    let transport = websocket::Transport
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(super::yamux())
+        .map(|(peer, muxer), _| (peer, Hasty::boxed(StreamMuxerBox::new(muxer))));
+    let network = Network {
+        limits: super::limits(config),
+        hub,
+        identify: super::identify(config, keypair),
+        ping: super::ping(),
+    };
+    let settings = super::swarm_config(SwarmConfig::with_wasm_executor());
+    let transport = TransportTimeout::new(transport, super::CONNECTING).boxed();
+    Ok(Swarm::new(transport, network, keypair.public().to_peer_id(), settings))
+}
+
+/// Ready at once by default; from [`yield_now`], after the event loop had its turn: input, painting, sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Yield(Option<Rc<RefCell<Turn>>>);
+
+/// Lets the event loop run once. A woken task alone would not: it runs as a microtask, and a chain of those is one
+/// long task. Nor would a timer do: in a hidden page it takes a second.
+pub(crate) fn yield_now() -> Yield {
+    let turn = Rc::new(RefCell::new(Turn::default()));
+    EVENT_LOOP.with(|event_loop| event_loop.post(turn.clone()));
+    Yield(Some(turn))
+}
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(turn) = &self.0 else { return Poll::Ready(()) };
+        let mut turn = turn.borrow_mut();
+        if turn.over {
+            return Poll::Ready(());
+        }
+        turn.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    over: bool,
+    waker: Option<Waker>,
+}
+
+/// A channel to ourselves: what is posted to it arrives as a task of its own.
+struct EventLoop {
+    turns: Rc<RefCell<VecDeque<Rc<RefCell<Turn>>>>>,
+    post: MessagePort,
+    /// Both live as long as the thread.
+    _receive: MessagePort,
+    _on_message: Closure<dyn FnMut()>,
+}
+
+thread_local!(static EVENT_LOOP: EventLoop = EventLoop::new());
+
+impl EventLoop {
+    fn new() -> Self {
+        let channel = MessageChannel::new().expect("every browser and Node have MessageChannel");
+        let turns = Rc::new(RefCell::new(VecDeque::<Rc<RefCell<Turn>>>::new()));
+        let posted = turns.clone();
+        let on_message = Closure::<dyn FnMut()>::new(move || {
+            let turn = posted.borrow_mut().pop_front();
+            if let Some(turn) = turn {
+                turn.borrow_mut().over = true;
+                let waker = turn.borrow_mut().waker.take();
+                waker.into_iter().for_each(Waker::wake);
+            }
+        });
+        let receive = channel.port1();
+        receive.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        // In Node, an open port would keep the process from ending.
+        if let Ok(unref) = Reflect::get(&receive, &JsValue::from_str("unref"))
+            && let Some(unref) = unref.dyn_ref::<Function>()
+        {
+            // It throws nothing.
+            let _ = unref.call0(&receive);
+        }
+        Self { turns, post: channel.port2(), _receive: receive, _on_message: on_message }
+    }
+
+    fn post(&self, turn: Rc<RefCell<Turn>>) {
+        self.turns.borrow_mut().push_back(turn);
+        self.post.post_message(&JsValue::NULL).expect("null can be cloned");
+    }
+}
+
+/// Tells when the network may be back after an interruption: the device is online again.
+pub(crate) struct Resumed {
+    state: Rc<RefCell<Turn>>,
+    target: Option<EventTarget>,
+    on_online: Closure<dyn FnMut()>,
+}
+
+impl Resumed {
+    pub(crate) fn new() -> Self {
+        let state = Rc::new(RefCell::new(Turn::default()));
+        let told = state.clone();
+        let on_online = Closure::<dyn FnMut()>::new(move || {
+            let mut state = told.borrow_mut();
+            state.over = true;
+            state.waker.take().into_iter().for_each(Waker::wake);
+        });
+        // Window and worker are event targets; Node's global object is none and tells nothing.
+        let target = js_sys::global().dyn_into::<EventTarget>().ok();
+        if let Some(target) = &target {
+            // Fails only for options that are not used here.
+            let _ = target.add_event_listener_with_callback("online", on_online.as_ref().unchecked_ref());
+        }
+        Self { state, target, on_online }
+    }
+
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.state.borrow_mut();
+        if std::mem::take(&mut state.over) {
+            return Poll::Ready(());
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Resumed {
+    fn drop(&mut self) {
+        if let Some(target) = &self.target {
+            let listener = self.on_online.as_ref().unchecked_ref();
+            // Fails only for options that are not used here.
+            let _ = target.remove_event_listener_with_callback("online", listener);
+        }
+    }
+}
