@@ -12,10 +12,26 @@
 //! | `stats` | [`Stats`]: counters |
 #![forbid(unsafe_code)]
 
+mod address;
+mod alarm;
+mod behaviour;
 mod config;
+mod driver;
+mod handler;
 mod inbox;
+mod introductions;
+mod links;
+mod muxer;
 mod node;
+mod outlet;
+mod peers;
+mod platform;
+mod reason;
+mod relays;
 mod stats;
+mod stream;
+#[cfg(target_arch = "wasm32")]
+mod websocket;
 
 pub use braidcast_core::{
     machine,

@@ -1,66 +1,104 @@
+use std::sync::Arc;
+
 use braidcast_core::{
     mesh::{Content, PublishError},
     wire::{MessageId, PeerId, Topic},
 };
+use futures::{
+    SinkExt,
+    channel::{mpsc, oneshot},
+    lock::Mutex,
+};
 use libp2p::Multiaddr;
 
-use crate::{Config, Events, Stats};
+use crate::{
+    Config, Events, Stats,
+    driver::{Command, Driver},
+    inbox::Inbox,
+    platform,
+    stats::Counters,
+};
+
+/// How many requests of the application wait for the node's task; who asks more waits to ask.
+const COMMANDS: usize = 64;
 
 /// A running node. Clones are handles to the same node; it runs until [`Node::stop`] or until the last is dropped.
 #[derive(Clone, Debug)]
-pub struct Node {}
+pub struct Node {
+    peer_id: PeerId,
+    counters: Arc<Counters>,
+    // Behind one lock, because every clone of a sender would widen the channel by one.
+    commands: Arc<Mutex<mpsc::Sender<Command>>>,
+}
 
 impl Node {
     /// Starts a node. Natively it returns when listening, and must be called inside a tokio runtime. Does not wait
     /// for relays: [`Event::RelayConnected`](crate::Event::RelayConnected) tells.
-    pub async fn start(_config: Config) -> Result<(Self, Events), StartError> {
-        todo!()
+    pub async fn start(config: Config) -> Result<(Self, Events), StartError> {
+        platform::check(&config)?;
+        let peer_id = config.identity.peer_id();
+        let counters = Arc::<Counters>::default();
+        let inbox = Arc::new(Inbox::new(config.inbox_bytes, counters.clone()));
+        let (sender, receiver) = mpsc::channel(COMMANDS);
+        let listen = config.listen.clone();
+        let mut driver = Driver::new(config, receiver, inbox.clone(), counters.clone())?;
+        driver.listen(listen).await?;
+        platform::spawn(driver.run());
+        let node = Self { peer_id, counters, commands: Arc::new(Mutex::new(sender)) };
+        Ok((node, Events::new(inbox)))
     }
 
     /// Our id.
     pub fn peer_id(&self) -> PeerId {
-        todo!()
+        self.peer_id
     }
 
     /// Receives the messages of `topic`, and helps to spread them.
-    pub async fn subscribe(&self, _topic: Topic) -> Result<(), Stopped> {
-        todo!()
+    pub async fn subscribe(&self, topic: Topic) -> Result<(), Stopped> {
+        self.ask(|reply| Command::Subscribe(topic, reply)).await
     }
 
     /// Stops both.
-    pub async fn unsubscribe(&self, _topic: Topic) -> Result<(), Stopped> {
-        todo!()
+    pub async fn unsubscribe(&self, topic: Topic) -> Result<(), Stopped> {
+        self.ask(|reply| Command::Unsubscribe(topic, reply)).await
     }
 
     /// Spreads a message. Answers when it has its id and is on its way; [`Event::Reached`](crate::Event::Reached)
     /// tells who has it.
-    pub async fn publish(&self, _topic: Topic, _content: Content) -> Result<Published, PublishFailed> {
-        todo!()
+    pub async fn publish(&self, topic: Topic, content: Content) -> Result<Published, PublishFailed> {
+        Ok(self.ask(|reply| Command::Publish(topic, content, reply)).await??)
     }
 
     /// The connected peers that speak our protocol, in order of ids.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
-        todo!()
+        self.ask(Command::Peers).await
     }
 
-    /// Where others can dial us, listening and external, each with `/p2p/<id>`.
+    /// Where others can dial us, external addresses first, each with `/p2p/<id>`.
     pub async fn addresses(&self) -> Result<Vec<Multiaddr>, Stopped> {
-        todo!()
+        self.ask(Command::Addresses).await
     }
 
     /// Dials once. A failure is a line in the log.
-    pub async fn dial(&self, _address: Multiaddr) -> Result<(), Stopped> {
-        todo!()
+    pub async fn dial(&self, address: Multiaddr) -> Result<(), Stopped> {
+        self.ask(|reply| Command::Dial(address, reply)).await
     }
 
     /// The counters now.
     pub fn stats(&self) -> Stats {
-        todo!()
+        self.counters.snapshot()
     }
 
     /// Closes every connection and ends the node. Again is nothing.
     pub async fn stop(&self) {
-        todo!()
+        // Stopped already is stopped.
+        let _ = self.ask(Command::Stop).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.lock().await.send(command(reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
     }
 }
 
