@@ -35,14 +35,15 @@ async function lookUp(url: string, signal: AbortSignal | undefined): Promise<str
   return addresses;
 }
 
-/** The WebSocket addresses at the host that just answered, else all of them: those may sit behind a proxy. */
+/** The WebSocket addresses most like the one that just answered: at its host, encrypted. */
 function choose(card: unknown, hostname: string): string[] {
   const { peerId, addresses } = (card ?? {}) as { peerId?: unknown; addresses?: unknown };
   if (!Array.isArray(addresses)) return [];
+  const host = hostname === "localhost" ? "127.0.0.1" : hostname.replace(/^\[|\]$/g, "");
+  const score = (address: string) => Number(address.split("/")[2] === host) * 2 + Number(/\/wss(\/|$)|\/tls\//.test(address));
   const usable = addresses
     .filter((address): address is string => typeof address === "string" && /\/wss?(\/|$)/.test(address))
     .map((address) => (address.includes("/p2p/") || typeof peerId !== "string" ? address : `${address}/p2p/${peerId}`));
-  const host = hostname.replace(/^\[|\]$/g, "");
-  const here = usable.filter((address) => address.split("/")[2] === host);
-  return here.length > 0 ? here : usable;
+  const best = Math.max(...usable.map(score));
+  return usable.filter((address) => score(address) === best);
 }
