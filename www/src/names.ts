@@ -14,8 +14,8 @@ const ANIMALS = [
 /** Longest nickname, in characters. */
 export const NICK_LENGTH = 32;
 
-/** Longest topic of the network, in bytes of UTF-8. */
-const ROOM_BYTES = 256;
+/** Longest name of a room, in bytes of UTF-8; the network allows topics of 256. */
+const ROOM_BYTES = 200;
 
 const NICK_KEY = "braidcast.nick";
 

@@ -41,7 +41,7 @@ export class People {
   }
 
   /** Someone said who they are. */
-  here(id: string, nick: string, ask: boolean | undefined): void {
+  here(id: string, nick: string, ask: boolean): void {
     const isNew = !this.#people.get(id)?.nick;
     this.#note(id, { nick, seenMs: Date.now() });
     if (this.nicks.value.get(id) !== nick) this.nicks.value = new Map([...this.nicks.value, [id, nick] as const].slice(-LIMIT));

@@ -2,7 +2,7 @@ import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import { NoPeersError, type Braidcast, type Message, type Peer, type Progress, type Topic } from "braidcast";
 
 import { People } from "./people.js";
-import { CHAT_TYPE, isImage, read, type Chat, type ReceivedFile } from "./protocol.js";
+import { CHAT_TYPE, isImage, presenceTopic, read, readChat, type Chat, type ReceivedFile } from "./protocol.js";
 import { fileName, line, paragraph } from "./text.js";
 
 /** What is kept, so that a long evening does not fill the memory. */
@@ -60,6 +60,7 @@ export class Room {
   readonly latencyMs = signal<number | undefined>(undefined);
   readonly #node: Braidcast;
   readonly #topic: Topic;
+  readonly #presence: Topic;
   readonly #nick: ReadonlySignal<string>;
   readonly #undo: (() => void)[];
   readonly #own = new Map<string, TextEntry | FileEntry>();
@@ -72,13 +73,15 @@ export class Room {
     this.#node = node;
     this.#nick = nick;
     this.#topic = node.topic(name);
+    this.#presence = node.topic(presenceTopic(name));
     this.people = new People((ask) => this.announce(ask));
     this.#undo = [
       this.#topic.subscribe((message) => this.#receive(message)),
+      this.#presence.subscribe((message) => this.#hear(message)),
       node.on("progress", (progress) => this.#progress(progress)),
       node.on("reached", ({ id, peers, of }) => this.#deliver(id, { state: "reached", peers, of })),
       node.on("peer", (change) => {
-        if (change.type === "joined" && change.topic === name) this.people.someoneCame();
+        if (change.type === "joined" && change.topic === this.#presence.name) this.people.someoneCame();
         void this.#look();
       }),
       every(5000, () => void this.#look()),
@@ -126,21 +129,16 @@ export class Room {
   }
 
   #receive(message: Message): void {
+    this.people.spoke(message.from);
     const received = read(message);
-    if (!received) return;
-    const { from } = message;
-    switch (received.kind) {
-      case "gone":
-        return this.people.gone(from);
-      case "here":
-        return this.people.here(from, received.nick, received.ask);
-      case "text":
-        this.people.spoke(from);
-        return this.#addText(message, received.text);
-      case "file":
-        this.people.spoke(from);
-        return this.#addFile(message, received);
-    }
+    if (received.kind === "text") this.#addText(message, received.text);
+    else this.#addFile(message, received);
+  }
+
+  #hear(message: Message): void {
+    const chat = readChat(message);
+    if (chat?.kind === "here") this.people.here(message.from, chat.nick, chat.ask);
+    if (chat?.kind === "gone") this.people.gone(message.from);
   }
 
   #addText(message: Message, text: string): void {
@@ -209,7 +207,7 @@ export class Room {
 
   async #chat(chat: Chat): Promise<void> {
     // To nobody is as good as not said: whoever comes will ask.
-    await this.#topic.publish(chat, { contentType: CHAT_TYPE }).catch(() => {});
+    await this.#presence.publish(chat, { contentType: CHAT_TYPE }).catch(() => {});
   }
 
   async #look(): Promise<void> {

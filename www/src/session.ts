@@ -1,5 +1,5 @@
 import { computed, effect, signal } from "@preact/signals";
-import { Braidcast, type Relay } from "braidcast";
+import { Braidcast, LoadError, RelayError, type Relay } from "braidcast";
 
 import { loadNick, randomRoom, roomOf, saveNick } from "./names.js";
 import { Room } from "./room.js";
@@ -71,6 +71,10 @@ export class Session {
       this.#status.value = { phase: "running", node };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
+      if (!(error instanceof RelayError || error instanceof LoadError)) {
+        this.#status.value = { phase: "broken", reason };
+        return;
+      }
       this.#status.value = { phase: "failed", reason, retryAtMs: Date.now() + RETRY_MS };
       setTimeout(() => void this.#start(), RETRY_MS);
     }

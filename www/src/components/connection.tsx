@@ -39,7 +39,7 @@ function useBannerText(connection: Connection): string {
     case "connecting":
       return "Connecting to the relay…";
     case "broken":
-      return `Something broke (${connection.reason}). Load the page again.`;
+      return `This does not work: ${connection.reason}`;
     case "lost": {
       const what = connection.before ? "Relay lost" : "The relay does not answer";
       return seconds > 0 ? `${what}, trying again in ${seconds} s` : `${what}, trying again…`;
