@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { launch, openPage, Tab } from "../lib/browser.mjs";
+import { Relay } from "../lib/native.mjs";
+
+test("a relay that dies while tabs are open is missed, and found again by itself", async (t) => {
+  const relay = await Relay.start(t);
+  const [ada, bob] = await Promise.all([
+    launch(t).then((context) => Tab.open(context, relay.url, "storm", { nick: "Ada" })),
+    launch(t).then((context) => Tab.open(context, relay.url, "storm", { nick: "Bob" })),
+  ]);
+  await Promise.all([ada.others(1), bob.others(1)]);
+  await relay.kill();
+  await Promise.all([ada.connection("lost"), bob.connection("lost")]);
+  await ada.at("banner").filter({ hasText: /Relay lost, trying again/ }).waitFor();
+  await relay.startAgain();
+  await Promise.all([ada.connection("connected"), bob.connection("connected")]);
+  await ada.at("banner").waitFor({ state: "hidden" });
+  await bob.page.getByTestId("composer").fill("we are back");
+  // Both find the room again through the relay; until then nobody is there to hear.
+  await bob.page.locator("[data-testid=relay]").waitFor();
+  await bob.at("composer").press("Enter");
+  await ada.hears("we are back");
+});
+
+for (const how of ["address", "url"]) {
+  test(`a relay that is down at the start is waited for, given by ${how}`, async (t) => {
+    const [app, relay] = await Promise.all([Relay.start(t), Relay.start(t)]);
+    const where = relay[how];
+    await relay.kill();
+    const tab = await openWith(t, app, where);
+    await tab.connection("lost");
+    await tab.at("banner").filter({ hasText: "The relay does not answer" }).waitFor();
+    await relay.startAgain();
+    await tab.connection("connected");
+  });
+}
+
+test("a relay that is somebody else is not taken for the right one", async (t) => {
+  const [relay, other] = await Promise.all([Relay.start(t), Relay.start(t)]);
+  const address = relay.address.replace(/12D3.*/, other.peerId);
+  const tab = await openWith(t, relay, address);
+  await tab.connection("lost");
+});
+
+test("a relay that makes no sense is said to make none", async (t) => {
+  const relay = await Relay.start(t);
+  const tab = await openWith(t, relay, "nonsense");
+  await tab.connection("broken");
+  assert.match(await tab.at("banner").textContent(), /"nonsense" is neither a multiaddr .* nor an http\(s\) URL/);
+});
+
+async function openWith(t, app, relay) {
+  const tab = new Tab();
+  const context = await launch(t);
+  const opened = await openPage(context, `${app.url}/?relay=${encodeURIComponent(relay)}#hall`);
+  return Object.assign(tab, opened);
+}

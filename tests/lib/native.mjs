@@ -1,0 +1,78 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { required } from "./environment.mjs";
+import { Program, within } from "./process.mjs";
+
+export const APP = new URL("../../www/dist", import.meta.url).pathname;
+
+/** A folder that is gone when the test is over. */
+export async function scratch(t) {
+  const dir = await mkdtemp(join(tmpdir(), "braidcast-test-"));
+  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }));
+  return dir;
+}
+
+/** A relay with the demo app, on free ports that it keeps when it is started again. */
+export class Relay {
+  #program;
+  #dataDir;
+  #listen = "/ip4/127.0.0.1/tcp/0/ws";
+  #http = "127.0.0.1:0";
+
+  static async start(t) {
+    const relay = new Relay();
+    relay.#dataDir = await scratch(t);
+    t.after(() => relay.kill());
+    await relay.#start();
+    return relay;
+  }
+
+  /** Its URL, which also serves the app. */
+  get url() {
+    return `http://${this.#http}`;
+  }
+
+  /** The address for browsers. */
+  get address() {
+    return `${this.#listen}/p2p/${this.peerId}`;
+  }
+
+  /** Ends it as a crash would. */
+  async kill() {
+    await this.#program?.stop("SIGKILL");
+    this.#program = undefined;
+  }
+
+  /** Same place, same identity. */
+  async startAgain() {
+    await this.#start();
+  }
+
+  async #start() {
+    const args = ["relay", "--http", this.#http, "--app", APP, "--data-dir", this.#dataDir, "--listen", this.#listen];
+    this.#program = new Program(required("BRAIDCAST_BIN"), [...args, "--output", "json"]);
+    const ready = await this.#program.json("its first line", (line) => line.ready);
+    this.peerId = ready.peerId;
+    this.#http = new URL(ready.http).host;
+    this.#listen = ready.addresses.find((address) => address.includes("/ws")).replace(/\/p2p\/.*/, "");
+  }
+}
+
+/** `braidcast subscribe TOPIC`, once a relay answers. */
+export async function subscribe(t, topic, relay, { output = "json" } = {}) {
+  const args = ["subscribe", topic, "--relay", relay, "--output", output];
+  const program = new Program(required("BRAIDCAST_BIN"), args);
+  t.after(() => program.stop("SIGKILL"));
+  await program.line("an answer of the relay", (text) => text.includes('"ready":true') || text.includes("listening to"));
+  return program;
+}
+
+/** `braidcast publish TOPIC`, to its end. */
+export async function publish(topic, relay, content) {
+  const args = ["publish", topic, "--relay", relay, "--output", "json", ...content];
+  const program = new Program(required("BRAIDCAST_BIN"), args);
+  const { code } = await within(program.ended, "braidcast publish");
+  if (code !== 0) throw new Error(`braidcast publish ended with ${code}:\n${program.output}`);
+}
