@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     io,
+    net::{IpAddr, Ipv6Addr, TcpListener},
     pin::Pin,
     sync::OnceLock,
     task::{Context, Poll},
@@ -11,7 +12,7 @@ use std::{
 
 use braidcast_core::machine::{Duration, Now, Time, WallTime};
 use libp2p::{
-    PeerId, Swarm, Transport, connection_limits,
+    Multiaddr, PeerId, Swarm, Transport, connection_limits,
     core::{
         muxing::StreamMuxerBox,
         transport::{Boxed, timeout::TransportTimeout},
@@ -19,6 +20,7 @@ use libp2p::{
     },
     dns, identify,
     identity::Keypair,
+    multiaddr::Protocol,
     noise, ping, quic, relay,
     swarm::{Config as SwarmConfig, NetworkBehaviour, behaviour::toggle::Toggle},
     tcp, websocket,
@@ -116,6 +118,32 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     for relay in &config.relays {
         address::route(relay)
             .map_err(|error| StartError::Address { address: relay.clone(), reason: error.to_string() })?;
+    }
+    check_ports(&config.listen)
+}
+
+/// libp2p shares TCP ports (`SO_REUSEPORT`), so a second node on the same port would start without a word and take
+/// every other connection. Binds each port without sharing, to see whether it is free.
+fn check_ports(listen: &[Multiaddr]) -> Result<(), StartError> {
+    let mut bound = Vec::new();
+    for address in listen {
+        let mut parts = address.iter();
+        let ip = match parts.next() {
+            Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
+            // Bound alone, [::] would take the port of IPv4 as well.
+            Some(Protocol::Ip6(ip)) if ip.is_unspecified() => IpAddr::from(Ipv6Addr::LOCALHOST),
+            Some(Protocol::Ip6(ip)) => IpAddr::from(ip),
+            _ => continue,
+        };
+        let Some(Protocol::Tcp(port @ 1..)) = parts.next() else { continue };
+        match TcpListener::bind((ip, port)) {
+            Ok(listener) => bound.push(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(StartError::Listen { address: address.clone(), reason: error.to_string() });
+            }
+            // libp2p will meet it as well, or not.
+            Err(_) => {}
+        }
     }
     Ok(())
 }
