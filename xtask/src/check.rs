@@ -21,7 +21,7 @@ pub(crate) struct Args {
     advisories: bool,
 }
 
-/// Cheap steps first; `size` and `npm` look at what `web` built.
+/// Cheap steps first; `npm` looks at what `web` built.
 const STEPS: &[Job] = &[
     Job { name: "words", about: "no committed file names a machine's folders or hosts", run: words::check },
     Job { name: "edges", about: "crates import only what the floor plan allows", run: edges::check },
@@ -67,7 +67,7 @@ fn no_std() -> Result<()> {
     let workspace = Workspace::load()?;
     let crates = house::pure().map(|room| room.name).filter(|name| workspace.has(name));
     Cmd::cargo()
-        .args(["check", "--lib", "--target", NO_STD_TARGET])
+        .args(["check", "--lib", "--no-default-features", "--target", NO_STD_TARGET])
         .args(crates.flat_map(|name| ["--package", name]))
         .run()
 }
