@@ -41,9 +41,11 @@
 //! "An XOR-Based Erasure-Resilient Coding Scheme", ICSI TR-95-048, 1995.
 
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 pub mod cauchy;
 pub mod gf256;

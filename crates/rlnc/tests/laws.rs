@@ -1,7 +1,10 @@
 //! What holds for all fields, shapes, losses and orders. Unit tests run on wasm too; these are for the host.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod common;
+
 use braidcast_rlnc::{Decoder, Encoder, Progress, Recoder, Shape, Shard, cauchy, gf256};
+use common::Noise;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
@@ -224,21 +227,5 @@ fn coefficient_vector(shape: Shape, seen: &[Shard<Vec<u8>>], seed: u64, index: I
             a.coefficients.iter().zip(&b.coefficients).map(|(&a, &b)| gf256::mul(a, 3) ^ b).collect()
         }
         _ => Noise(seed).bytes(k),
-    }
-}
-
-/// SplitMix64: the same bytes every time.
-struct Noise(u64);
-
-impl Noise {
-    fn byte(&mut self) -> u8 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z >> 56) as u8
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.byte()).collect()
     }
 }

@@ -1,0 +1,367 @@
+//! What all vector kernels share: how a product is cut so that sums stay in registers and sources in cache.
+//!
+//! ```text
+//!   a tile     up to 4 rows x V vectors of sums, in registers, while all K sources pass by
+//!   a strip    the tiles of the same rows, one beside the other
+//!   a block    as many columns of all sources as the first-level cache holds; every strip reads it again
+//!   packing    for more than one strip, a block is copied first, tile after tile, 64-byte aligned
+//! ```
+//!
+//! A kernel that adds one source at a time to one output loads and stores the output for every source, and is as
+//! fast as its cache. With four rows in registers a source vector is loaded once for four products, and the kernel is
+//! as fast as its multiplier. Packing is for rows that lie a power of two apart: those share a few cache sets, and
+//! the second strip would find nothing of what the first one read (`docs/decisions/010-packed-sources.md`).
+//!
+//! The layout follows Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::Start;
+
+/// One instruction set: what a tile is computed with.
+///
+/// # Safety
+///
+/// The functions are safe to call only on a CPU that has the instructions. Their pointers are valid for `WIDTH` bytes
+/// at any alignment.
+pub(super) trait Isa {
+    /// A register of bytes.
+    type Vector: Copy;
+    /// A register of source bytes, prepared for multiplications.
+    type Source: Copy;
+    /// A coefficient, prepared for multiplications.
+    type Factor: Copy;
+    /// Bytes of a `Vector`.
+    const WIDTH: usize;
+
+    unsafe fn zero() -> Self::Vector;
+    unsafe fn load(from: *const u8) -> Self::Vector;
+    unsafe fn store(to: *mut u8, vector: Self::Vector);
+    unsafe fn source(vector: Self::Vector) -> Self::Source;
+    unsafe fn factor(coefficient: u8) -> Self::Factor;
+    /// `sum` + `factor` * `source`.
+    unsafe fn add_product(sum: Self::Vector, factor: Self::Factor, source: Self::Source) -> Self::Vector;
+}
+
+/// See [`Gemm`](super::Gemm). Tiles are `V` vectors wide and take `DEPTH` sources per round.
+///
+/// # Safety
+///
+/// The CPU has the instructions of `I`.
+#[inline(always)]
+pub(super) unsafe fn gemm<I: Isa, const V: usize, const DEPTH: usize>(
+    dst: &mut [&mut [u8]],
+    src: &[&[u8]],
+    coef: &[u8],
+    columns: Range<usize>,
+    start: Start,
+) {
+    // What the pointers below rely on.
+    assert!(columns.start <= columns.end && coef.len() == dst.len() * src.len());
+    assert!(dst.iter().all(|row| row.len() >= columns.end) && src.iter().all(|row| row.len() >= columns.end));
+    let tile = V * I::WIDTH;
+    let whole = columns.start..columns.end - columns.len() % tile;
+    let vectors = whole.end..columns.end - columns.len() % I::WIDTH;
+    let rest = vectors.end..columns.end;
+    let mut product = Product { dst, src, coef, start };
+    // SAFETY: the caller's word on `I`; whole tiles, whole vectors and the rest are parts of the columns checked above.
+    unsafe {
+        if product.dst.len() > STRIP_ROWS && !whole.is_empty() {
+            product.packed::<I, V, DEPTH>(whole);
+        } else {
+            product.direct::<I, V, DEPTH>(whole);
+        }
+        product.direct::<I, 1, DEPTH>(vectors);
+        if !rest.is_empty() {
+            product.rest::<I, DEPTH>(rest);
+        }
+    }
+}
+
+/// A product whose shapes were checked.
+struct Product<'a, 'b> {
+    dst: &'a mut [&'b mut [u8]],
+    src: &'a [&'a [u8]],
+    coef: &'a [u8],
+    start: Start,
+}
+
+impl Product<'_, '_> {
+    /// Whole tiles, from sources where they lie.
+    ///
+    /// # Safety
+    ///
+    /// As [`gemm`]; every row reaches to the end of `columns`, a multiple of the tile's width.
+    #[inline(always)]
+    unsafe fn direct<I: Isa, const V: usize, const DEPTH: usize>(&mut self, columns: Range<usize>) {
+        let src = self.src;
+        for block in blocks(columns, src.len(), V * I::WIDTH) {
+            // SAFETY: a block is a part of `columns`.
+            unsafe { self.strips::<I, V, DEPTH, _>(block, |column| InPlace { rows: src, column }) };
+        }
+    }
+
+    /// Whole tiles, from sources copied block by block.
+    ///
+    /// # Safety
+    ///
+    /// As [`direct`](Self::direct).
+    #[inline(always)]
+    unsafe fn packed<I: Isa, const V: usize, const DEPTH: usize>(&mut self, columns: Range<usize>) {
+        let width = V * I::WIDTH;
+        let tile_bytes = self.src.len() * width;
+        let mut scratch = Scratch::default();
+        for block in blocks(columns, self.src.len(), width) {
+            let base = scratch.reserve(self.src.len() * block.len());
+            for (k, row) in self.src.iter().enumerate() {
+                for (tile, column) in block.clone().step_by(width).enumerate() {
+                    for v in 0..V {
+                        // SAFETY: the row reaches to the end of the block, and the scratch has room for all its tiles.
+                        unsafe {
+                            let vector = I::load(row.as_ptr().add(column + v * I::WIDTH));
+                            I::store(base.add(tile * tile_bytes + k * width + v * I::WIDTH), vector);
+                        }
+                    }
+                }
+            }
+            let first = block.start;
+            // SAFETY: a block is a part of `columns`, and the tile of every one of its columns was written above.
+            unsafe {
+                self.strips::<I, V, DEPTH, _>(block, |column| Packed {
+                    base: base.add((column - first) / width * tile_bytes),
+                    stride: width,
+                });
+            }
+        }
+    }
+
+    /// Less than a vector of columns, by way of buffers filled up with zeros.
+    ///
+    /// # Safety
+    ///
+    /// As [`gemm`]; every row reaches to the end of `columns`, which are fewer than `I::WIDTH` and at least one.
+    #[inline(always)]
+    unsafe fn rest<I: Isa, const DEPTH: usize>(&mut self, columns: Range<usize>) {
+        let (k, len) = (self.src.len(), columns.len());
+        let mut padded = Scratch::default();
+        let base = padded.reserve(k * I::WIDTH);
+        for (index, row) in self.src.iter().enumerate() {
+            // SAFETY: `len` < WIDTH bytes of the row, and the index-th WIDTH bytes of the scratch.
+            unsafe {
+                let to = base.add(index * I::WIDTH);
+                to.write_bytes(0, I::WIDTH);
+                to.copy_from_nonoverlapping(row.as_ptr().add(columns.start), len);
+            }
+        }
+        let sources = Packed { base, stride: I::WIDTH };
+        for (row, coef) in self.dst.iter_mut().zip(self.coef.chunks_exact(k)) {
+            let mut out = [0; MAX_WIDTH];
+            out[..len].copy_from_slice(&row[columns.clone()]);
+            // SAFETY: `out` has room for the widest vector, `sources` are K vectors.
+            unsafe { tile::<I, _, 1, 1, DEPTH>([out.as_mut_ptr()], sources, coef, self.start) };
+            row[columns.clone()].copy_from_slice(&out[..len]);
+        }
+    }
+
+    /// All tiles of one block, four rows at a time. `sources` gives what lies at a column.
+    ///
+    /// # Safety
+    ///
+    /// As [`direct`](Self::direct), and `sources` gives K rows of at least one tile for every tile of `block`.
+    #[inline(always)]
+    unsafe fn strips<I: Isa, const V: usize, const DEPTH: usize, S: Sources>(
+        &mut self,
+        block: Range<usize>,
+        sources: impl Fn(usize) -> S + Copy,
+    ) {
+        let (k, start) = (self.src.len(), self.start);
+        // Five rows are three and two, not four and one: all tiles alike use the multiplier best.
+        let height = self.dst.len().div_ceil(self.dst.len().div_ceil(STRIP_ROWS).max(1)).max(1);
+        for (rows, coef) in self.dst.chunks_mut(height).zip(self.coef.chunks(height * k)) {
+            // SAFETY: the caller's word.
+            unsafe {
+                match rows {
+                    [a, b, c, d] => {
+                        strip::<I, S, 4, V, DEPTH>([a, b, c, d], coef, block.clone(), sources, start);
+                    }
+                    [a, b, c] => strip::<I, S, 3, V, DEPTH>([a, b, c], coef, block.clone(), sources, start),
+                    [a, b] => strip::<I, S, 2, V, DEPTH>([a, b], coef, block.clone(), sources, start),
+                    [a] => strip::<I, S, 1, V, DEPTH>([a], coef, block.clone(), sources, start),
+                    _ => unreachable!("chunks of one to four"),
+                }
+            }
+        }
+    }
+}
+
+/// The tiles of `R` rows over one block.
+///
+/// # Safety
+///
+/// As [`Product::strips`]; `coef` is `R` rows.
+#[inline(always)]
+unsafe fn strip<I: Isa, S: Sources, const R: usize, const V: usize, const DEPTH: usize>(
+    rows: [&mut &mut [u8]; R],
+    coef: &[u8],
+    block: Range<usize>,
+    sources: impl Fn(usize) -> S,
+    start: Start,
+) {
+    let rows = rows.map(|row| row.as_mut_ptr());
+    for column in block.step_by(V * I::WIDTH) {
+        // SAFETY: every row reaches to the end of the block, and the block is whole tiles.
+        unsafe {
+            tile::<I, S, R, V, DEPTH>(rows.map(|row| row.add(column)), sources(column), coef, start);
+        }
+    }
+}
+
+/// One tile: `R` rows x `V` vectors of sums.
+///
+/// # Safety
+///
+/// As [`gemm`]; `out` and `sources` are valid for `V` vectors, and `coef` is `R` rows of one byte per source.
+#[inline(always)]
+unsafe fn tile<I: Isa, S: Sources, const R: usize, const V: usize, const DEPTH: usize>(
+    out: [*mut u8; R],
+    sources: S,
+    coef: &[u8],
+    start: Start,
+) {
+    let k = coef.len() / R;
+    // SAFETY: the caller's word; `index` stays below K, and so does a coefficient's place below R * K.
+    unsafe {
+        let mut sums = [[I::zero(); V]; R];
+        if start == Start::Dst {
+            for (sums, out) in sums.iter_mut().zip(out) {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = I::load(out.add(v * I::WIDTH));
+                }
+            }
+        }
+        let mut index = 0;
+        while index + DEPTH <= k {
+            sums = add_sources::<I, S, R, V, DEPTH>(sums, sources, coef, k, index);
+            index += DEPTH;
+        }
+        while index < k {
+            sums = add_sources::<I, S, R, V, 1>(sums, sources, coef, k, index);
+            index += 1;
+        }
+        for (sums, out) in sums.into_iter().zip(out) {
+            for (v, sum) in sums.into_iter().enumerate() {
+                I::store(out.add(v * I::WIDTH), sum);
+            }
+        }
+    }
+}
+
+/// Adds `DEPTH` sources to the sums: two at a time where one instruction adds three vectors.
+///
+/// # Safety
+///
+/// As [`tile`]; `index + DEPTH` <= `k`.
+#[inline(always)]
+unsafe fn add_sources<I: Isa, S: Sources, const R: usize, const V: usize, const DEPTH: usize>(
+    mut sums: [[I::Vector; V]; R],
+    sources: S,
+    coef: &[u8],
+    k: usize,
+    index: usize,
+) -> [[I::Vector; V]; R] {
+    // SAFETY: the caller's word.
+    unsafe {
+        let mut vectors = [[I::source(I::zero()); V]; DEPTH];
+        for (d, vectors) in vectors.iter_mut().enumerate() {
+            let row = sources.row(index + d);
+            for (v, vector) in vectors.iter_mut().enumerate() {
+                *vector = I::source(I::load(row.add(v * I::WIDTH)));
+            }
+        }
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let mut factors = [I::factor(0); DEPTH];
+            for (d, factor) in factors.iter_mut().enumerate() {
+                *factor = I::factor(*coef.get_unchecked(r * k + index + d));
+            }
+            for (v, sum) in sums.iter_mut().enumerate() {
+                for (factor, vectors) in factors.iter().zip(&vectors) {
+                    *sum = I::add_product(*sum, *factor, vectors[v]);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// Where the sources of one tile lie.
+trait Sources: Copy {
+    /// The bytes of source `index`.
+    ///
+    /// # Safety
+    ///
+    /// `index` < K.
+    unsafe fn row(self, index: usize) -> *const u8;
+}
+
+/// Rows of the caller, from one column on.
+#[derive(Clone, Copy)]
+struct InPlace<'a> {
+    rows: &'a [&'a [u8]],
+    column: usize,
+}
+
+impl Sources for InPlace<'_> {
+    #[inline(always)]
+    unsafe fn row(self, index: usize) -> *const u8 {
+        // SAFETY: `index` < K, and the rows reach beyond the column.
+        unsafe { self.rows.get_unchecked(index).as_ptr().add(self.column) }
+    }
+}
+
+/// Copies, one behind the other.
+#[derive(Clone, Copy)]
+struct Packed {
+    base: *const u8,
+    stride: usize,
+}
+
+impl Sources for Packed {
+    #[inline(always)]
+    unsafe fn row(self, index: usize) -> *const u8 {
+        // SAFETY: K rows were packed.
+        unsafe { self.base.add(index * self.stride) }
+    }
+}
+
+/// Memory to copy into, aligned for any vector.
+#[derive(Default)]
+struct Scratch(Vec<Line>);
+
+#[repr(align(64))]
+struct Line {
+    _bytes: [u8; MAX_WIDTH],
+}
+
+impl Scratch {
+    /// Room for so many bytes, to be written before they are read.
+    fn reserve(&mut self, bytes: usize) -> *mut u8 {
+        self.0.reserve(bytes.div_ceil(size_of::<Line>()));
+        self.0.as_mut_ptr().cast()
+    }
+}
+
+/// The columns in blocks of whole tiles, such that all sources of a block stay in the first-level cache.
+fn blocks(columns: Range<usize>, sources: usize, tile: usize) -> impl Iterator<Item = Range<usize>> {
+    let width = (BLOCK_BYTES / sources / tile).max(1) * tile;
+    columns.clone().step_by(width).map(move |start| start..columns.end.min(start + width))
+}
+
+/// Bytes of all sources in one block: two thirds of the first-level cache of current CPUs.
+const BLOCK_BYTES: usize = 32 * 1024;
+
+/// Most rows of a tile.
+const STRIP_ROWS: usize = 4;
+
+/// Bytes of the widest vector.
+const MAX_WIDTH: usize = 64;
