@@ -31,6 +31,8 @@ export class People {
   /** What to call everyone ever heard of here; who said a line may have left. */
   readonly nicks = signal<ReadonlyMap<string, string>>(new Map());
   readonly #people = new Map<string, Person>();
+  /** Everyone's latest word, by their own clock. */
+  readonly #saidMs = new Map<string, number>();
   readonly #announce: (ask: boolean) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #announcedMs = -Infinity;
@@ -40,21 +42,22 @@ export class People {
     this.#announce = announce;
   }
 
-  /** Someone said who they are. */
-  here(id: string, nick: string, ask: boolean): void {
+  /** Someone said who they are, at `saidMs` by their clock. */
+  here(id: string, nick: string, ask: boolean, saidMs: number): void {
+    if (!this.#isNews(id, saidMs)) return;
     const isNew = !this.#people.get(id)?.nick;
     this.#note(id, { nick, seenMs: Date.now() });
-    if (this.nicks.value.get(id) !== nick) this.nicks.value = new Map([...this.nicks.value, [id, nick] as const].slice(-LIMIT));
+    this.#name(id, nick);
     if (ask || isNew) this.#announceSoon();
   }
 
-  /** Someone was heard of who did not say a name. */
+  /** Someone who is here was heard of. Who only calls in from a terminal is not here. */
   spoke(id: string): void {
-    this.#note(id, { seenMs: Date.now() });
+    if (this.#people.has(id)) this.#note(id, { seenMs: Date.now() });
   }
 
-  gone(id: string): void {
-    if (this.#people.delete(id)) this.#show();
+  gone(id: string, saidMs: number): void {
+    if (this.#isNews(id, saidMs)) this.#forget(id);
   }
 
   /** A neighbour came into the room, so that now somebody hears us. */
@@ -83,7 +86,7 @@ export class People {
   tick(): void {
     const now = Date.now();
     for (const { id, seenMs, tie } of this.#people.values()) {
-      if (tie === "none" && now - seenMs > this.#renewMs() * PATIENCE) this.gone(id);
+      if (tie === "none" && now - seenMs > this.#renewMs() * PATIENCE) this.#forget(id);
     }
     if (now - this.#announcedMs > this.#renewMs()) this.#announceNow();
   }
@@ -112,6 +115,24 @@ export class People {
     this.#announcedMs = Date.now();
     this.#announce(!this.#asked);
     this.#asked = true;
+  }
+
+  /** A newcomer is told what was said before it came, after what is said now. */
+  #isNews(id: string, saidMs: number): boolean {
+    if (saidMs <= (this.#saidMs.get(id) ?? -Infinity)) return false;
+    this.#saidMs.delete(id);
+    this.#saidMs.set(id, saidMs);
+    for (const oldest of this.#saidMs.keys()) if (this.#saidMs.size > LIMIT) this.#saidMs.delete(oldest);
+    return true;
+  }
+
+  #name(id: string, nick: string): void {
+    if (this.nicks.value.get(id) === nick) return;
+    this.nicks.value = new Map([...this.nicks.value, [id, nick] as const].slice(-LIMIT));
+  }
+
+  #forget(id: string): void {
+    if (this.#people.delete(id)) this.#show();
   }
 
   #note(id: string, change: Partial<Person>): void {

@@ -137,8 +137,9 @@ export class Room {
 
   #hear(message: Message): void {
     const chat = readChat(message);
-    if (chat?.kind === "here") this.people.here(message.from, chat.nick, chat.ask);
-    if (chat?.kind === "gone") this.people.gone(message.from);
+    const saidMs = message.publishedAt.getTime();
+    if (chat?.kind === "here") this.people.here(message.from, chat.nick, chat.ask, saidMs);
+    if (chat?.kind === "gone") this.people.gone(message.from, saidMs);
   }
 
   #addText(message: Message, text: string): void {
