@@ -31,11 +31,11 @@ test("16 MiB from tab to tab and terminal keep both pages small and quick", asyn
   const [sender, receiver] = await Promise.all(watches.map((watch) => watch.stop()));
 
   t.diagnostic(`16 MiB in ${Math.round(tookMs)} ms`);
-  for (const [who, { peakBytes, restBytes, longestMs }] of Object.entries({ sender, receiver })) {
+  for (const [who, { peakBytes, restBytes, task }] of Object.entries({ sender, receiver })) {
     const [peak, rest] = [peakBytes, restBytes].map((bytes) => (bytes / MIB).toFixed(1));
-    t.diagnostic(`${who}: ${peak} MiB at most, ${rest} MiB at rest, longest task ${longestMs.toFixed(1)} ms`);
+    t.diagnostic(`${who}: ${peak} MiB at most, ${rest} MiB at rest, longest task ${task.cpuMs} ms (${task.wallMs} ms by the clock)`);
     assert.ok(peakBytes < MEMORY_LIMIT, `${who} took ${peak} MiB, the limit is ${MEMORY_LIMIT / MIB}`);
-    assert.ok(longestMs < TASK_LIMIT_MS, `${who} was busy for ${longestMs} ms, the limit is ${TASK_LIMIT_MS}`);
+    assert.ok(task.cpuMs < TASK_LIMIT_MS, `${who} was busy for ${task.cpuMs} ms, the limit is ${TASK_LIMIT_MS}`);
   }
   assert.equal(sha256((await bob.save("large.bin")).bytes), sha256(content));
   await Promise.all([ada.assertClean(), bob.assertClean()]);
@@ -65,7 +65,7 @@ class Watch {
     await this.#sampling;
     const trace = JSON.parse((await this.#browser.stopTracing()).toString());
     await this.#session.send("HeapProfiler.collectGarbage");
-    return { peakBytes: this.#peakBytes, restBytes: await this.#bytes(), longestMs: longestTaskMs(trace) };
+    return { peakBytes: this.#peakBytes, restBytes: await this.#bytes(), task: longestTask(trace) };
   }
 
   async #sample() {
@@ -82,13 +82,15 @@ class Watch {
   }
 }
 
-/** The longest task of the main thread of any page in the trace, in milliseconds. */
-function longestTaskMs({ traceEvents }) {
+/** The longest task of the main thread of any page in the trace, by processor time: what else the machine does at the
+ * time of the test is not the page's fault. */
+function longestTask({ traceEvents }) {
   const isMain = (event) => event.name === "thread_name" && event.args.name === "CrRendererMain";
   const mains = new Set(traceEvents.filter(isMain).map(({ pid, tid }) => `${pid} ${tid}`));
   const tasks = traceEvents.filter(
-    ({ name, dur, pid, tid }) => name === "ThreadControllerImpl::RunTask" && dur && mains.has(`${pid} ${tid}`),
+    ({ name, tdur, pid, tid }) => name === "ThreadControllerImpl::RunTask" && tdur && mains.has(`${pid} ${tid}`),
   );
   assert.ok(tasks.length > 0, "the trace holds no task");
-  return Math.max(...tasks.map(({ dur }) => dur)) / 1000;
+  const { tdur, dur } = tasks.reduce((longest, task) => (task.tdur > longest.tdur ? task : longest));
+  return { cpuMs: Math.round(tdur / 1000), wallMs: Math.round(dur / 1000) };
 }

@@ -23,7 +23,7 @@ test("text goes both ways between two browsers and the command line", async (t) 
   await terminal.json("Bob's line", (line) => line.text === "hello from Bob");
   await publish("tea", relay.url, ["--text", "hello from a terminal"]);
   await Promise.all([ada.hears("hello from a terminal"), bob.hears("hello from a terminal")]);
-  assert.equal(await ada.at("person-name").first().textContent(), "Bob");
+  await ada.at("person-name").getByText("Bob", { exact: true }).waitFor();
   await Promise.all([ada.assertClean(), bob.assertClean()]);
 });
 
