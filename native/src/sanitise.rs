@@ -61,11 +61,12 @@ fn is_dropped(c: char) -> bool {
 
 /// Characters that change what a reader sees, or what the terminal does, without being seen: Unicode's category Cc, and
 /// the format characters that reorder text or have no width
-/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>). U+200D stays: emoji are joined by it.
+/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>). U+200C and U+200D stay: Persian
+/// words and emoji are made with them.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}'
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
             | '\u{e0001}')
 }
