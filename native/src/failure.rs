@@ -2,6 +2,8 @@
 
 use std::{io, process::ExitCode};
 
+use crate::{output, sanitise};
+
 /// Failures that have an exit code of their own. Any other is 1, and clap's own are 2.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -40,6 +42,6 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Our own texts, but they may quote a stranger's.
-    eprintln!("error: {}", crate::sanitise::line(&format!("{error:#}")));
+    output::note(&format!("error: {}", sanitise::line(&format!("{error:#}"))));
     error.downcast_ref::<Failure>().map_or(ExitCode::FAILURE, |failure| failure.code().into())
 }

@@ -18,5 +18,7 @@ pub(crate) fn start(verbose: u8) {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        // They would be printed to where logs cannot be written.
+        .log_internal_errors(false)
         .init();
 }

@@ -24,6 +24,11 @@ pub(crate) fn print_line(line: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Says something on standard error. A reader that went away is no reason to stop.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
 /// One line, or a few indented ones, for people.
 pub(crate) fn message_text(message: Message) -> String {
     let time = clock(message.published.0);

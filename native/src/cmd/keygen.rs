@@ -4,7 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use serde_json::json;
 
-use crate::{cli::Format, identity, output::print_line};
+use crate::{
+    cli::Format,
+    identity,
+    output::{note, print_line},
+};
 
 /// Make an identity: the key that a peer id stands for.
 ///
@@ -30,7 +34,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let peer = identity.peer_id().to_string();
     if args.stdout {
         // Alone on standard output, so that it can be redirected into a secret store.
-        eprintln!("peer id {peer}");
+        note(&format!("peer id {peer}"));
         print_line(&identity::to_hex(&identity))?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -16,7 +16,7 @@ use crate::{
     cli::{self, Format},
     client::Join,
     failure::{EXIT_CODES, Failure},
-    output::print_line,
+    output::{note, print_line},
     sanitise,
 };
 
@@ -95,7 +95,7 @@ fn content(args: &Args) -> anyhow::Result<Content> {
         (None, Some(path)) => read_file(path, limit)?,
         (None, None) => {
             if io::stdin().is_terminal() {
-                eprintln!("type the message, then Ctrl-D:");
+                note("type the message, then Ctrl-D:");
             }
             read(io::stdin().lock(), limit).context("cannot read standard input")?
         }

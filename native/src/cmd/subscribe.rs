@@ -10,7 +10,7 @@ use crate::{
     cli,
     client::Join,
     failure::{EXIT_CODES, Failure},
-    output::{self, print_line},
+    output::{self, note, print_line},
     sanitise, signal,
 };
 
@@ -122,16 +122,16 @@ async fn on_event(args: &Args, node: &Node, so_far: &mut SoFar, event: Event) ->
             if !std::mem::replace(&mut so_far.connected, true) {
                 ready(args, node, &address)?;
             } else {
-                eprintln!("connected to {address}");
+                note(&format!("connected to {address}"));
             }
         }
         Event::RelayLost { address, error, retry_in_ms } => {
             let error = sanitise::line(&error);
-            eprintln!("relay {address}: {error}; trying again in {:.1} s", retry_in_ms as f64 / 1000.0);
+            note(&format!("relay {address}: {error}; trying again in {:.1} s", retry_in_ms as f64 / 1000.0));
             so_far.reason = Some(error);
         }
         Event::Lagged { messages } => {
-            eprintln!("{messages} messages were lost: they came faster than they could be printed");
+            note(&format!("{messages} messages were lost: they came faster than they could be printed"));
         }
         Event::Progress(progress) => {
             tracing::debug!(id = %progress.id, held = progress.held_bytes, total = progress.total_bytes, "receiving");
@@ -152,7 +152,7 @@ fn ready(args: &Args, node: &Node, relay: &Multiaddr) -> anyhow::Result<()> {
     match args.output {
         Sink::Json => print_line(&json!({ "ready": true, "peerId": peer, "relay": relay }).to_string())?,
         Sink::Text | Sink::Files(_) => {
-            eprintln!("listening to {:?} as {peer} through {relay}", args.topic.as_str());
+            note(&format!("listening to {:?} as {peer} through {relay}", args.topic.as_str()));
         }
     }
     Ok(())
