@@ -89,6 +89,9 @@ const TOPICS: u32 = limits::TOPICS_PER_PEER as u32;
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stop = signal::stop()?;
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "cannot raise the limit of open files: many peers may not fit");
+    }
     let data_dir = match &args.data_dir {
         Some(dir) => dir.clone(),
         None => identity::default_data_dir("--data-dir")?,
