@@ -56,7 +56,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 const BODY_BYTES: usize = 1024;
 
 /// Most connections at once; more wait in the kernel's queue.
-const CONNECTIONS: usize = 512;
+const CONNECTIONS: usize = 2048;
 
 /// The page may run its own scripts and its own wasm, connect to relays and to servers of its own choosing, and nothing
 /// else. `blob:` images are received files.
