@@ -10,14 +10,16 @@ use crate::{
     frame::{self, Body},
     link::Place,
     mesh::Mesh,
+    transfer::Push,
 };
 
 impl Mesh {
     /// Queues a message for every neighbour that may need something of it now.
     pub(crate) fn offer(&mut self, id: MessageId, is_urgent: bool) {
         let Some(transfer) = self.transfers.get(&id) else { return };
-        let peers: Vec<PeerId> =
-            transfer.neighbours.keys().copied().filter(|&peer| transfer.next(peer).is_some()).collect();
+        let topic = &transfer.manifest.topic;
+        let needs = |&peer: &PeerId| transfer.next(peer, self.overlay.lane(peer, topic)).is_some();
+        let peers: Vec<PeerId> = transfer.neighbours.keys().copied().filter(needs).collect();
         peers.into_iter().for_each(|peer| self.enqueue(peer, id, is_urgent));
     }
 
@@ -31,6 +33,31 @@ impl Mesh {
             }
         }
         self.flush_at.get_or_insert(now + BATCH);
+    }
+
+    /// Tells neighbours that we have the manifest, so that they need not send it.
+    pub(crate) fn tell_known(&mut self, id: MessageId, now: Time) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        for (peer, neighbour) in &transfer.neighbours {
+            if !neighbour.knows_manifest
+                && let Some(link) = self.links.get_mut(peer)
+            {
+                link.news.have.entry((id, 0)).or_default();
+            }
+        }
+        self.flush_at.get_or_insert(now + BATCH);
+    }
+
+    /// Tells neighbours to push no more; once per message.
+    pub(crate) fn tell_pause(&mut self, id: MessageId) {
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        if core::mem::replace(&mut transfer.is_paused, true) {
+            return;
+        }
+        let ids = frame::Ids { ids: frame::pack([id]) };
+        for (&peer, _) in transfer.neighbours.iter().filter(|(_, neighbour)| neighbour.push == Push::Lane) {
+            self.outbox.send(peer, Body::Pause(ids.clone()).into());
+        }
     }
 
     pub(crate) fn tell_done(&mut self, peer: PeerId, id: MessageId, now: Time) {
@@ -77,6 +104,10 @@ impl Mesh {
     /// Sends the announcements that wait.
     pub(crate) fn flush(&mut self) {
         self.flush_at = None;
+        for (peer, topic, lane) in self.overlay.assign_lanes() {
+            let lanes = frame::Lanes { topic: topic.as_str().into(), slot: lane.slot, of: lane.of };
+            self.outbox.send(peer, Body::Lanes(lanes).into());
+        }
         for (&peer, link) in self.links.iter_mut().filter(|(_, link)| !link.news.is_empty()) {
             let news = core::mem::take(&mut link.news);
             for ids in news.done.chunks(limits::IDS_PER_FRAME) {
@@ -91,4 +122,4 @@ impl Mesh {
 }
 
 /// Announcements wait this long for company; 20 ms made the 99th percentile 6 to 10 % later in simulation.
-const BATCH: Duration = Duration::from_millis(5);
+pub(crate) const BATCH: Duration = Duration::from_millis(5);

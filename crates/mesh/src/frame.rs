@@ -14,11 +14,11 @@ use crate::piece_set::PieceSet;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
     /// What it says; `None` is a frame of a later version, and ignored.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18")]
     pub body: Option<Body>,
 }
 
-/// The sorts of frames. Those up to [`Body::Introduce`] go on the control stream, the rest on the bulk stream.
+/// The sorts of frames. Those up to [`Body::Cancel`] go on the control stream, the rest on the bulk stream.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Body {
     /// The sender joined or left topics. The first frame on a link, when there are any.
@@ -39,7 +39,7 @@ pub enum Body {
     /// The sender has the manifest and holds these pieces: do not send them, and ask for them if need be.
     #[prost(message, tag = "6")]
     Have(Pieces),
-    /// Send these pieces, whatever was pushed so far. Comes when nothing has moved for a while.
+    /// Send these pieces, ahead of anything unasked.
     #[prost(message, tag = "7")]
     Want(Pieces),
     /// The sender holds these messages whole, or enough pieces of them: stop sending, at once.
@@ -51,6 +51,16 @@ pub enum Body {
     /// Other subscribers of a topic.
     #[prost(message, tag = "10")]
     Introduce(Introduce),
+    /// What the receiver may push to the sender unasked: of each message in the topic, the pieces of its lanes. Comes
+    /// after each change of the sender's mesh; without one, nothing is pushed unasked but by a message's publisher.
+    #[prost(message, tag = "11")]
+    Lanes(Lanes),
+    /// Push nothing more of these messages unasked: the sender asks for the rest.
+    #[prost(message, tag = "12")]
+    Pause(Ids),
+    /// The sender no longer wants these pieces: they came from elsewhere.
+    #[prost(message, tag = "13")]
+    Cancel(Pieces),
     /// A message begins; its payload as well when it is small. The first bulk frame of a message on a link.
     #[prost(message, tag = "16")]
     Manifest(Manifest),
@@ -143,6 +153,20 @@ pub struct Introduce {
     /// Signed envelopes, as in [`Record`].
     #[prost(bytes = "bytes", repeated, tag = "2")]
     pub records: Vec<Bytes>,
+}
+
+/// See [`Body::Lanes`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Lanes {
+    /// Topic name.
+    #[prost(string, tag = "1")]
+    pub topic: String,
+    /// The receiver's place among the sender's neighbours, from 0.
+    #[prost(uint32, tag = "2")]
+    pub slot: u32,
+    /// How many neighbours the sender has.
+    #[prost(uint32, tag = "3")]
+    pub of: u32,
 }
 
 /// See [`Body::Manifest`].

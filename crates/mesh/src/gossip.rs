@@ -9,6 +9,7 @@ use crate::{
     frame::{self, Body},
     mesh::Mesh,
     overlay::sample,
+    transfer::Push,
 };
 
 /// Messages that we asked somebody for, and until when nobody else is asked.
@@ -115,7 +116,7 @@ impl Mesh {
             if neighbour.asked > RETRANSMISSIONS {
                 return Err(Offence::minor("message asked for more often than the limit"));
             }
-            neighbour.is_pushed = true;
+            neighbour.push = Push::All;
             self.enqueue(peer, id, false);
         }
         Ok(())

@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use braidcast_machine::Direction;
+use braidcast_machine::{Direction, Duration, Time};
 use braidcast_wire::{MessageId, Topic};
 use bytes::Bytes;
 
@@ -31,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) points: u32,
     /// `IHave` frames since the last heartbeat.
     pub(crate) ihaves: u32,
+    /// How it serves what it is asked for.
+    pub(crate) service: Service,
 }
 
 /// A place in a message.
@@ -62,6 +64,7 @@ impl Link {
             news: News::default(),
             points: 0,
             ihaves: 0,
+            service: Service::default(),
         }
     }
 
@@ -90,6 +93,76 @@ impl Link {
         self.receiving = self.receiving.take().filter(|(place, _)| place.message != message);
         self.news.have.retain(|&(of, _), _| of != message);
     }
+}
+
+/// How a peer serves requests, learned over all messages.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// Bytes asked for and not there yet.
+    pub(crate) asked_bytes: usize,
+    /// From a request to the first byte of its answer, in microseconds; smoothed.
+    latency_us: u64,
+    /// Time per byte of an answer in nanoseconds; smoothed.
+    per_byte_ns: u64,
+    last_at: Time,
+    served: u32,
+    late: u32,
+}
+
+impl Default for Service {
+    /// 60 ms and 4 MB/s, until something was served. Guess.
+    fn default() -> Self {
+        Self { asked_bytes: 0, latency_us: 60_000, per_byte_ns: 250, last_at: Time::ZERO, served: 0, late: 0 }
+    }
+}
+
+impl Service {
+    /// How long a piece asked for now may be expected to take.
+    pub(crate) fn expected(&self, piece_len: usize) -> Duration {
+        let bytes = (self.asked_bytes + piece_len) as u64;
+        Duration::from_micros(self.latency_us + bytes * self.per_byte_ns / 1000)
+    }
+
+    pub(crate) fn on_asked(&mut self, piece_len: usize) {
+        self.asked_bytes += piece_len;
+    }
+
+    /// A piece asked for at `asked_at` came.
+    pub(crate) fn on_served(&mut self, now: Time, asked_at: Time, piece_len: usize) {
+        self.on_settled(piece_len);
+        self.served += 1;
+        let transfer_us = piece_len as u64 * self.per_byte_ns / 1000;
+        if asked_at >= self.last_at {
+            // Nothing else was in front of it.
+            self.latency_us =
+                smooth(self.latency_us, now.since(asked_at).as_micros().saturating_sub(transfer_us));
+        } else {
+            let per_byte = now.since(self.last_at).as_micros() * 1000 / piece_len.max(1) as u64;
+            self.per_byte_ns = smooth(self.per_byte_ns, per_byte);
+        }
+        self.last_at = now;
+    }
+
+    /// A piece is no longer expected of the peer.
+    pub(crate) fn on_settled(&mut self, piece_len: usize) {
+        self.asked_bytes = self.asked_bytes.saturating_sub(piece_len);
+    }
+
+    pub(crate) fn on_late(&mut self, piece_len: usize) {
+        self.on_settled(piece_len);
+        self.late += 1;
+        // It may only be slow: wait longer the next time.
+        self.latency_us = (self.latency_us * 5 / 4).min(2_000_000);
+    }
+
+    /// It lets requests run out twice as often as it serves them.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.late > 2 * self.served + 2
+    }
+}
+
+fn smooth(old: u64, new: u64) -> u64 {
+    (old * 3 + new) / 4
 }
 
 impl News {

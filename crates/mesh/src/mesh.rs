@@ -12,14 +12,16 @@ use braidcast_wire::{Identity, MessageId, PeerId, Topic, limits};
 use bytes::Bytes;
 
 use crate::{
+    announce::BATCH,
     api::{Command, Config, Event, Publish, PublishError, Trace},
     frame::{self, Body, Frame},
     gossip::Asked,
     job::{Decode, Encode},
+    lane::Lane,
     link::Link,
     overlay::{Change, Grafted, Overlay},
     seen::{Rumours, Seen},
-    transfer::Transfer,
+    transfer::{Push, Transfer},
 };
 
 /// The mesh of one node, for all its topics.
@@ -151,7 +153,7 @@ impl Mesh {
             self.outbox.event(Event::Left { peer, topic });
         }
         for transfer in self.transfers.values_mut() {
-            transfer.neighbours.remove(&peer);
+            transfer.on_gone(peer);
         }
     }
 
@@ -168,9 +170,12 @@ impl Mesh {
             Body::IWant(ids) => self.on_iwant(peer, &ids, now),
             Body::Have(pieces) => self.on_have(peer, &pieces, now),
             Body::Want(pieces) => self.on_want(peer, &pieces),
-            Body::Done(ids) => self.on_done(peer, &ids),
+            Body::Done(ids) => self.on_done(peer, &ids, now),
             Body::Record(record) => self.on_record(peer, record.envelope),
             Body::Introduce(introduce) => self.on_introduce(introduce),
+            Body::Lanes(lanes) => self.on_lanes(peer, &lanes),
+            Body::Pause(ids) => self.on_pause(peer, &ids),
+            Body::Cancel(pieces) => self.on_cancel(peer, &pieces),
             Body::Manifest(manifest) => self.on_manifest(peer, manifest, now),
             Body::Hashes(hashes) => self.on_hashes(peer, &hashes),
             Body::Chunk(chunk) => self.on_chunk(peer, &chunk, now),
@@ -260,7 +265,7 @@ impl Mesh {
         transfer.moved_at = now.time;
         transfer.whole_at = Some(now.time);
         for &peer in &audience {
-            transfer.neighbour(peer).is_pushed = true;
+            transfer.neighbour(peer).push = Push::All;
         }
         let (id, is_inline) = (transfer.manifest.id, transfer.manifest.is_inline());
         self.seen.insert(id, now.time);
@@ -362,6 +367,22 @@ impl Mesh {
         }
     }
 
+    fn on_lanes(&mut self, peer: PeerId, frame: &frame::Lanes) -> Result<(), Offence> {
+        let topic = frame::topic(&frame.topic).ok_or(Offence::fatal("topic name is empty or too long"))?;
+        if frame.slot >= frame.of || frame.of as usize > limits::PEERS {
+            return Err(Offence::fatal("lane is beyond the number of lanes"));
+        }
+        let lane = Lane { slot: frame.slot, of: frame.of };
+        if self.overlay.on_lane(peer, &topic, lane) {
+            // What it may be pushed has changed.
+            let of_topic =
+                |transfer: &&Transfer| transfer.manifest.topic == topic && transfer.whole_at.is_none();
+            let ids: Vec<MessageId> = self.transfers.values().filter(of_topic).map(Transfer::id).collect();
+            ids.into_iter().for_each(|id| self.enqueue(peer, id, false));
+        }
+        Ok(())
+    }
+
     fn on_prune(&mut self, peer: PeerId, frame: &frame::Prune, now: Time) -> Result<(), Offence> {
         let topic = frame::topic(&frame.topic).ok_or(Offence::fatal("topic name is empty or too long"))?;
         if self.overlay.on_prune(peer, &topic, Duration::from_millis(frame.backoff_ms), now) {
@@ -395,7 +416,9 @@ impl Mesh {
         };
         let mut ids = Vec::new();
         for transfer in self.transfers.values_mut().filter(unfinished) {
-            transfer.neighbour(peer).is_pushed = true;
+            let push = if transfer.is_ours { Push::All } else { Push::Lane };
+            let neighbour = transfer.neighbour(peer);
+            neighbour.push = neighbour.push.max(push);
             ids.push(transfer.manifest.id);
         }
         ids.into_iter().for_each(|id| self.enqueue(peer, id, false));
@@ -403,6 +426,9 @@ impl Mesh {
     }
 
     fn on_time(&mut self, now: Time) {
+        if self.overlay.is_lane_due() {
+            self.flush_at.get_or_insert(now + BATCH);
+        }
         if self.flush_at.is_some_and(|at| at <= now) {
             self.flush();
         }

@@ -9,7 +9,7 @@ use alloc::{
 use braidcast_machine::{Direction, Duration, Rng, Time};
 use braidcast_wire::{PeerId, Topic, limits};
 
-use crate::api::Config;
+use crate::{api::Config, lane::Lane};
 
 /// Topics, and our neighbours in each.
 #[derive(Debug, Default)]
@@ -29,6 +29,10 @@ struct TopicMesh {
     fanout_until: Time,
     /// No graft with these peers before a time.
     backoff: BTreeMap<PeerId, Time>,
+    /// Our neighbours in the order of their slots.
+    slots: Vec<PeerId>,
+    /// The lanes that neighbours gave us.
+    granted: BTreeMap<PeerId, Lane>,
 }
 
 /// What to tell a peer about a mesh.
@@ -49,6 +53,12 @@ pub(crate) enum Grafted {
     TooSoon,
     /// We know nothing of the topic; nothing is answered and nothing remembered.
     Unknown,
+}
+
+impl TopicMesh {
+    fn is_lane_due(&self) -> bool {
+        self.slots.len() != self.mesh.len() || !self.slots.iter().all(|peer| self.mesh.contains(peer))
+    }
 }
 
 impl Overlay {
@@ -210,6 +220,44 @@ impl Overlay {
             mesh.fanout_until = now + FANOUT_TTL;
         }
         audience.into_iter().collect()
+    }
+
+    /// The lane in which we may push to a neighbour.
+    pub(crate) fn lane(&self, peer: PeerId, topic: &Topic) -> Option<Lane> {
+        self.topics.get(topic)?.granted.get(&peer).copied()
+    }
+
+    /// A neighbour gave us a lane. False when it is no neighbour.
+    pub(crate) fn on_lane(&mut self, peer: PeerId, topic: &Topic, lane: Lane) -> bool {
+        let Some(mesh) = self.topics.get_mut(topic).filter(|mesh| mesh.mesh.contains(&peer)) else {
+            return false;
+        };
+        mesh.granted.insert(peer, lane);
+        true
+    }
+
+    /// True when a mesh has changed since lanes were given.
+    pub(crate) fn is_lane_due(&self) -> bool {
+        self.topics.values().any(TopicMesh::is_lane_due)
+    }
+
+    /// Gives new neighbours slots and closes gaps; everybody of a mesh that changed is to be told.
+    pub(crate) fn assign_lanes(&mut self) -> Vec<(PeerId, Topic, Lane)> {
+        let mut told = Vec::new();
+        for (topic, mesh) in &mut self.topics {
+            if !mesh.is_lane_due() {
+                continue;
+            }
+            mesh.slots.retain(|peer| mesh.mesh.contains(peer));
+            mesh.granted.retain(|peer, _| mesh.mesh.contains(peer));
+            mesh.slots.extend(
+                mesh.mesh.iter().filter(|peer| !mesh.slots.contains(peer)).copied().collect::<Vec<_>>(),
+            );
+            let of = mesh.slots.len() as u32;
+            let lanes = mesh.slots.iter().zip(0..);
+            told.extend(lanes.map(|(&peer, slot)| (peer, topic.clone(), Lane { slot, of })));
+        }
+        told
     }
 
     /// Some subscribers that are no neighbours, to be told what we have.

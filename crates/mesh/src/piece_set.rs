@@ -12,9 +12,18 @@ impl PieceSet {
         is_new
     }
 
+    pub(crate) fn remove(&mut self, piece: u8) {
+        let (word, bit) = at(piece);
+        self.0[word] &= !bit;
+    }
+
     pub(crate) fn contains(&self, piece: u8) -> bool {
         let (word, bit) = at(piece);
         self.0[word] & bit != 0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0 == [0; 4]
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -31,7 +40,14 @@ impl PieceSet {
 
     /// In rising order.
     pub(crate) fn iter(self) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).filter(move |&piece| self.contains(piece))
+        (0..4).flat_map(move |word| {
+            let mut left = self.0[word];
+            core::iter::from_fn(move || {
+                let bit = left.trailing_zeros();
+                left &= left.wrapping_sub(1);
+                (bit < 64).then(|| word as u8 * 64 + bit as u8)
+            })
+        })
     }
 
     /// One byte per piece, as frames have it.

@@ -14,7 +14,7 @@ use crate::{
     manifest::Manifest,
     mesh::Mesh,
     repair::REPAIR_PERIOD,
-    transfer::Transfer,
+    transfer::{Push, Transfer},
 };
 
 impl Mesh {
@@ -53,7 +53,7 @@ impl Mesh {
             first.hashes = first.generation.hashes(&frame.hashes);
         }
         for neighbour in self.overlay.mesh(&topic) {
-            transfer.neighbour(neighbour).is_pushed = true;
+            transfer.neighbour(neighbour).push = Push::Lane;
         }
         for done in self.rumours.take(id) {
             if self.links.contains_key(&done) {
@@ -68,6 +68,7 @@ impl Mesh {
             self.on_whole(id, now);
         } else {
             self.repair_at.get_or_insert(now + REPAIR_PERIOD);
+            self.tell_known(id, now);
             self.offer(id, true);
         }
         Ok(())
@@ -135,6 +136,7 @@ impl Mesh {
             return Err(Offence::fatal("chunk is empty, too long, or beyond the end of its piece"));
         }
         let is_decodable = pieces.is_decodable();
+        transfer.received_bytes += bytes.len();
         if is_decodable || pieces.held.contains(piece) {
             let is_duplicate = pieces.held.contains(piece);
             if offset + bytes.len() == shape.piece_len() {
@@ -150,7 +152,6 @@ impl Mesh {
             return Err(Offence::minor("piece before the hashes of its generation"));
         };
         transfer.moved_at = now;
-        transfer.repairs = 0;
         let place = Place { message, generation, piece, offset: 0 };
         let Some(whole) = assemble(link, place, offset, bytes, shape.piece_len())? else { return Ok(()) };
         if *blake3::hash(&whole).as_bytes() != hashes[usize::from(piece)] {
@@ -158,6 +159,7 @@ impl Mesh {
             return Err(Offence::fatal("piece is not what the publisher signed"));
         }
         transfer.on_announced(peer, generation, piece);
+        self.on_settled(message, generation, piece, peer, now);
         self.on_piece(place, whole, now);
         Ok(())
     }
@@ -168,12 +170,18 @@ impl Mesh {
         self.outbox.event(Event::Trace(Trace::NewPiece { bytes: bytes.len() }));
         transfer.generations[place.generation].insert(place.piece, bytes);
         let is_decodable = transfer.is_decodable();
+        let is_enough = transfer.manifest.len > PAUSE_ABOVE && transfer.received_bytes >= PAUSE_BYTES;
         self.tell_progress(place.message);
         if is_decodable {
+            self.settle_all(place.message);
             self.tell_all_done(place.message, now);
             self.decodes.push_back(Decode::new(place.message));
         } else {
             self.tell_have(place, now);
+            if is_enough {
+                self.tell_pause(place.message);
+            }
+            self.request(place.message, now);
         }
         self.offer(place.message, false);
     }
@@ -226,6 +234,7 @@ impl Mesh {
         let Some((id, generation)) = self.locate(frame)? else { return Ok(()) };
         let Some(transfer) = self.transfers.get_mut(&id) else { return Ok(()) };
         let count = transfer.generations[generation].generation.shape.pieces();
+        transfer.neighbour(peer).knows_manifest = true;
         for &piece in &frame.pieces {
             if usize::from(piece) >= count {
                 return Err(Offence::fatal("generation has no such piece"));
@@ -235,6 +244,7 @@ impl Mesh {
         if transfer.is_ours {
             self.tell_progress(id);
         }
+        self.request(id, now);
         self.repair_at.get_or_insert(now + REPAIR_PERIOD);
         Ok(())
     }
@@ -258,7 +268,7 @@ impl Mesh {
     }
 
     /// The message and generation that a frame is about; `None` when we do not know it.
-    fn locate(&self, frame: &frame::Pieces) -> Result<Option<(MessageId, usize)>, Offence> {
+    pub(crate) fn locate(&self, frame: &frame::Pieces) -> Result<Option<(MessageId, usize)>, Offence> {
         let id = frame::message_id(&frame.message).ok_or(Offence::fatal("message id is not 32 bytes"))?;
         let Some(transfer) = self.transfers.get(&id) else { return Ok(None) };
         let generation = frame.generation as usize;
@@ -268,7 +278,17 @@ impl Mesh {
         Ok(Some((id, generation)))
     }
 
-    pub(crate) fn on_done(&mut self, peer: PeerId, frame: &frame::Ids) -> Result<(), Offence> {
+    pub(crate) fn on_pause(&mut self, peer: PeerId, frame: &frame::Ids) -> Result<(), Offence> {
+        let ids = frame::unpack(&frame.ids).ok_or(Offence::fatal("list of ids is odd or too long"))?;
+        for id in ids {
+            if let Some(transfer) = self.transfers.get_mut(&id) {
+                transfer.neighbour(peer).is_paused = true;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_done(&mut self, peer: PeerId, frame: &frame::Ids, now: Time) -> Result<(), Offence> {
         let ids = frame::unpack(&frame.ids).ok_or(Offence::fatal("list of ids is odd or too long"))?;
         for id in ids {
             let Some(transfer) = self.transfers.get_mut(&id) else {
@@ -289,6 +309,8 @@ impl Mesh {
                 self.outbox.event(Event::Reached { id, peers, of });
                 self.tell_progress(id);
             }
+            // It can serve every piece now.
+            self.request(id, now);
         }
         Ok(())
     }
@@ -315,3 +337,8 @@ fn assemble(
     link.receiving = Some((place, partial));
     Ok(None)
 }
+
+/// Payloads longer than this are asked for once enough came unasked: `docs/decisions`, "push budget".
+const PAUSE_ABOVE: usize = 256 * 1024;
+/// Enough, in bytes.
+const PAUSE_BYTES: usize = 512 * 1024;

@@ -3,53 +3,29 @@
 use alloc::vec::Vec;
 
 use braidcast_machine::{Duration, Time};
-use braidcast_wire::{MessageId, PeerId, limits};
+use braidcast_wire::{MessageId, limits};
 
 use crate::{
     api::{Event, Trace},
-    frame::{self, Body},
     mesh::Mesh,
     transfer::Transfer,
 };
 
 impl Mesh {
-    /// Asks for pieces of messages that have stopped moving, one neighbour after the other; gives up in the end.
+    /// Renews requests that ran out, and gives up what has not moved for long.
     pub(crate) fn repair(&mut self, now: Time) {
-        let unfinished = |transfer: &Transfer| transfer.whole_at.is_none() && !transfer.is_decodable();
-        let stalled: Vec<MessageId> = self
-            .transfers
-            .iter()
-            .filter(|(_, transfer)| {
-                unfinished(transfer) && now.since(transfer.moved_at) >= patience(transfer.repairs)
-            })
-            .map(|(&id, _)| id)
-            .collect();
-        for id in stalled {
-            if self.transfers[&id].repairs >= REPAIRS {
+        let unfinished = |transfer: &&Transfer| transfer.whole_at.is_none() && !transfer.is_decodable();
+        let ids: Vec<MessageId> = self.transfers.values().filter(unfinished).map(Transfer::id).collect();
+        for &id in &ids {
+            if now.since(self.transfers[&id].moved_at) >= PATIENCE {
                 self.outbox.event(Event::Trace(Trace::Abandoned));
                 self.drop_transfer(id);
                 self.seen.forget(id);
             } else {
-                self.ask(id);
+                self.expire(id, now);
             }
         }
-        let is_left = self.transfers.values().any(unfinished);
-        self.repair_at = is_left.then(|| now + REPAIR_PERIOD);
-    }
-
-    fn ask(&mut self, id: MessageId) {
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
-        let able: Vec<PeerId> = transfer.neighbours.keys().copied().collect();
-        let able: Vec<_> =
-            able.into_iter().filter_map(|peer| Some((peer, transfer.missing_at(peer)?))).collect();
-        let turn = transfer.repairs as usize;
-        transfer.repairs += 1;
-        if able.is_empty() {
-            return;
-        }
-        let (peer, (generation, pieces)) = able[turn % able.len()];
-        self.outbox.event(Event::Trace(Trace::Want { pieces: pieces.len() }));
-        self.send(peer, Body::Want(frame::pieces(id, generation, pieces)));
+        self.repair_at = (!ids.is_empty()).then(|| now + REPAIR_PERIOD);
     }
 
     /// Forgets finished messages: when they have not moved for a while, or when they take too much memory.
@@ -71,19 +47,15 @@ impl Mesh {
     }
 
     pub(crate) fn drop_transfer(&mut self, id: MessageId) {
+        self.settle_all(id);
         self.transfers.remove(&id);
         self.links.values_mut().for_each(|link| link.drop_message(id));
     }
 }
 
-/// How long nothing may move before the next request: doubles from 200 ms to 3.2 s. Guess.
-fn patience(repairs: u32) -> Duration {
-    Duration::from_millis(200).saturating_mul(1 << repairs.min(4))
-}
-
-/// How often messages are looked at that may have stalled. Guess.
-pub(crate) const REPAIR_PERIOD: Duration = Duration::from_millis(100);
-/// Requests without anything new before a message is given up: about 40 s in all. Guess.
-const REPAIRS: u32 = 16;
+/// How often requests are looked at: 25 ms in the simulations of `docs/decisions`.
+pub(crate) const REPAIR_PERIOD: Duration = Duration::from_millis(25);
+/// Nothing came for this long: the message is given up, and may come again. Guess.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// How long a finished message is kept after it last moved. Guess.
 const KEEP: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use braidcast_machine::{PeerSet, Time};
-use braidcast_wire::{PeerId, limits};
+use braidcast_wire::{MessageId, PeerId, limits};
 use bytes::Bytes;
 
 use crate::{
@@ -15,44 +15,68 @@ use crate::{
 };
 
 impl Mesh {
-    /// The next bulk frame: peers take turns.
+    /// The next bulk frame: the piece that is going out, to its end; then what was asked for; then what was not. Peers
+    /// take turns piece by piece.
     pub(crate) fn next_bulk(&mut self, now: Time, writable: &PeerSet) -> Option<(PeerId, Frame)> {
         let after = (core::ops::Bound::Excluded(self.cursor), core::ops::Bound::Unbounded);
         let turns: Vec<PeerId> =
             writable.range(after).chain(writable.range(..=self.cursor)).copied().collect();
-        turns.into_iter().find_map(|peer| {
-            let body = self.next_for(peer, now)?;
-            self.cursor = peer;
-            Some((peer, body.into()))
-        })
+        let body = writable.contains(&self.cursor).then(|| self.continued(self.cursor, now)).flatten();
+        if let Some(body) = body {
+            return Some((self.cursor, body.into()));
+        }
+        let (peer, body) = turns
+            .iter()
+            .find_map(|&peer| Some((peer, self.continued(peer, now).or_else(|| self.asked_for(peer, now))?)))
+            .or_else(|| turns.iter().find_map(|&peer| Some((peer, self.unasked(peer, now)?))))?;
+        self.cursor = peer;
+        Some((peer, body.into()))
     }
 
-    fn next_for(&mut self, peer: PeerId, now: Time) -> Option<Body> {
-        loop {
-            let link = self.links.get_mut(&peer)?;
-            if let Some(place) = link.sending.take() {
-                let chunk = self.chunk(peer, place, now);
-                if chunk.is_some() {
-                    return chunk;
-                }
-                continue;
+    /// The next chunk of a piece that is going out to `peer`.
+    fn continued(&mut self, peer: PeerId, now: Time) -> Option<Body> {
+        let place = self.links.get_mut(&peer)?.sending.take()?;
+        self.chunk(peer, place, now)
+    }
+
+    fn asked_for(&mut self, peer: PeerId, now: Time) -> Option<Body> {
+        let link = self.links.get_mut(&peer)?;
+        let is_wanted =
+            |id: &MessageId| self.transfers.get(id).is_some_and(|transfer| transfer.is_wanted(peer));
+        let at = link.queue.iter().position(is_wanted)?;
+        link.queue.swap(0, at);
+        self.front(peer, now)
+    }
+
+    fn unasked(&mut self, peer: PeerId, now: Time) -> Option<Body> {
+        while self.links.get(&peer).is_some_and(|link| !link.queue.is_empty()) {
+            if let Some(body) = self.front(peer, now) {
+                return Some(body);
             }
-            let &id = link.queue.front()?;
-            let Some(next) = self.transfers.get(&id).and_then(|transfer| transfer.next(peer)) else {
-                link.queue.pop_front();
-                continue;
-            };
-            let transfer = self.transfers.get_mut(&id)?;
+        }
+        None
+    }
+
+    /// The next frame of the first message in the peer's queue, which leaves the queue when there is none.
+    fn front(&mut self, peer: PeerId, now: Time) -> Option<Body> {
+        let link = self.links.get_mut(&peer)?;
+        let &id = link.queue.front()?;
+        let next = self.transfers.get_mut(&id).and_then(|transfer| {
+            let next = transfer.next(peer, self.overlay.lane(peer, &transfer.manifest.topic))?;
             transfer.on_sent(peer, next);
             transfer.moved_at = now;
-            match next {
-                Next::Manifest => return Some(Body::Manifest(manifest(transfer))),
-                Next::Hashes { generation } => return Some(Body::Hashes(hashes(transfer, generation))),
-                Next::Piece { generation, piece } => {
-                    // Messages take turns piece by piece.
-                    link.queue.rotate_left(1);
-                    link.sending = Some(Place { message: id, generation, piece, offset: 0 });
-                }
+            Some((next, transfer))
+        });
+        match next {
+            None => {
+                link.queue.pop_front();
+                None
+            }
+            Some((Next::Manifest, transfer)) => Some(Body::Manifest(manifest(transfer))),
+            Some((Next::Hashes { generation }, transfer)) => Some(Body::Hashes(hashes(transfer, generation))),
+            Some((Next::Piece { generation, piece }, _)) => {
+                link.queue.rotate_left(1);
+                self.chunk(peer, Place { message: id, generation, piece, offset: 0 }, now)
             }
         }
     }

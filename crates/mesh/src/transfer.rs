@@ -6,10 +6,11 @@ use alloc::{
 };
 
 use braidcast_machine::Time;
-use braidcast_wire::PeerId;
+use braidcast_wire::{MessageId, PeerId};
 use bytes::Bytes;
 
 use crate::{
+    lane::{self, Lane},
     manifest::{Generation, Manifest, PieceHashes},
     piece_set::PieceSet,
 };
@@ -29,8 +30,10 @@ pub(crate) struct Transfer {
     pub(crate) whole_at: Option<Time>,
     /// When bytes of it last came or went.
     pub(crate) moved_at: Time,
-    /// Requests for repair since something new came.
-    pub(crate) repairs: u32,
+    /// Piece bytes that came, of any use or none.
+    pub(crate) received_bytes: usize,
+    /// Neighbours were told to push no more.
+    pub(crate) is_paused: bool,
 }
 
 /// What we hold of a generation.
@@ -42,6 +45,8 @@ pub(crate) struct Pieces {
     /// Verified pieces by index.
     pub(crate) pieces: Vec<Option<Bytes>>,
     pub(crate) held: PieceSet,
+    /// Pieces that a neighbour was asked for.
+    pub(crate) outstanding: PieceSet,
     /// How many neighbours have or were sent each piece.
     copies: Vec<u16>,
 }
@@ -51,8 +56,10 @@ pub(crate) struct Pieces {
 pub(crate) struct Neighbour {
     /// It has the manifest, or was sent it.
     pub(crate) knows_manifest: bool,
-    /// We push to it unasked.
-    pub(crate) is_pushed: bool,
+    /// What we push to it unasked.
+    pub(crate) push: Push,
+    /// It asked us to push no more.
+    pub(crate) is_paused: bool,
     /// It needs no more.
     pub(crate) is_done: bool,
     /// Pieces that it announced or sent to us, per generation.
@@ -65,6 +72,29 @@ pub(crate) struct Neighbour {
     wants: VecDeque<(usize, u8)>,
     /// Times that it asked for the whole message.
     pub(crate) asked: u32,
+    /// Pieces that we asked it for, in order.
+    pub(crate) asks: VecDeque<Ask>,
+}
+
+/// What to push to a neighbour unasked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Push {
+    /// Nothing: it is no neighbour of the mesh.
+    #[default]
+    Nothing,
+    /// The pieces of the lane that it gave us.
+    Lane,
+    /// Whatever it lacks: the message is ours, or it asked for it.
+    All,
+}
+
+/// A piece that a neighbour was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) generation: usize,
+    pub(crate) piece: u8,
+    pub(crate) at: Time,
+    pub(crate) deadline: Time,
 }
 
 /// What goes to a neighbour next.
@@ -86,7 +116,8 @@ impl Transfer {
             is_ours: false,
             whole_at: None,
             moved_at: now,
-            repairs: 0,
+            received_bytes: 0,
+            is_paused: false,
         }
     }
 
@@ -139,11 +170,18 @@ impl Transfer {
         }
     }
 
-    /// `peer` asks for `piece`, which is thereby not there whatever was sent.
+    /// `peer` no longer asks for `piece`.
+    pub(crate) fn on_cancelled(&mut self, peer: PeerId, generation: usize, piece: u8) {
+        self.neighbour(peer).wants.retain(|&want| want != (generation, piece));
+    }
+
+    /// `peer` asks for `piece`. What was sent is under way, on a reliable link: only who asks again gets it again.
     pub(crate) fn on_wanted(&mut self, peer: PeerId, generation: usize, piece: u8) {
         let neighbour = self.neighbour(peer);
         neighbour.knows_manifest = true;
-        if !neighbour.wants.contains(&(generation, piece)) {
+        if neighbour.sent[generation].contains(piece) {
+            neighbour.sent[generation].remove(piece);
+        } else if !neighbour.wants.contains(&(generation, piece)) {
             neighbour.wants.push_back((generation, piece));
         }
     }
@@ -169,49 +207,91 @@ impl Transfer {
         }
     }
 
-    /// What to send to `peer` now, by rule: the manifest first; what it asked for; then, unasked, the piece that the
-    /// fewest neighbours have, until it has or was sent K of the generation.
-    pub(crate) fn next(&self, peer: PeerId) -> Option<Next> {
+    /// What to send to `peer` now, by rule: the manifest first; what it asked for; then, unasked, the piece of its
+    /// lanes that the fewest neighbours have, until it has or was sent K of the generation.
+    pub(crate) fn next(&self, peer: PeerId, lane: Option<Lane>) -> Option<Next> {
         let neighbour = self.neighbours.get(&peer)?;
-        if neighbour.is_done || (!neighbour.is_pushed && neighbour.wants.is_empty()) {
+        if neighbour.is_done {
             return None;
         }
-        if !neighbour.knows_manifest {
-            return Some(Next::Manifest);
+        if self.manifest.is_inline() {
+            let is_due = neighbour.push > Push::Nothing && !neighbour.knows_manifest;
+            return is_due.then_some(Next::Manifest);
         }
-        let wanted =
-            neighbour.wants.iter().copied().find(|&(at, piece)| self.generations[at].held.contains(piece));
-        let (generation, piece) = wanted.or_else(|| self.unasked(neighbour))?;
-        if neighbour.hashes[generation] {
+        let (generation, piece) = self.wanted(neighbour).or_else(|| self.unasked(neighbour, lane))?;
+        if !neighbour.knows_manifest {
+            Some(Next::Manifest)
+        } else if neighbour.hashes[generation] {
             Some(Next::Piece { generation, piece })
         } else {
             Some(Next::Hashes { generation })
         }
     }
 
-    fn unasked(&self, neighbour: &Neighbour) -> Option<(usize, u8)> {
-        if !neighbour.is_pushed {
-            return None;
-        }
+    /// True when `peer` asked for something that we have.
+    pub(crate) fn is_wanted(&self, peer: PeerId) -> bool {
+        self.neighbours
+            .get(&peer)
+            .is_some_and(|neighbour| !neighbour.is_done && self.wanted(neighbour).is_some())
+    }
+
+    fn wanted(&self, neighbour: &Neighbour) -> Option<(usize, u8)> {
+        neighbour.wants.iter().copied().find(|&(at, piece)| self.generations[at].held.contains(piece))
+    }
+
+    fn unasked(&self, neighbour: &Neighbour, lane: Option<Lane>) -> Option<(usize, u8)> {
+        let lane = match neighbour.push {
+            Push::Nothing => return None,
+            Push::Lane if neighbour.is_paused => return None,
+            Push::Lane => Some(lane?),
+            Push::All => None,
+        };
+        let width = lane::width(self.manifest.len);
+        let is_due = |generation, piece| {
+            lane.is_none_or(|lane| lane.contains(self.manifest.id, generation, piece, width))
+        };
         self.generations.iter().enumerate().find_map(|(at, pieces)| {
             let there = neighbour.announced[at].union(neighbour.sent[at]);
             if there.len() >= pieces.generation.shape.k() {
                 return None;
             }
-            let fresh = pieces.held.difference(there);
-            fresh.iter().min_by_key(|&piece| pieces.copies[usize::from(piece)]).map(|piece| (at, piece))
+            let fresh = pieces.held.difference(there).iter().filter(|&piece| is_due(at, piece));
+            fresh.min_by_key(|&piece| pieces.copies[usize::from(piece)]).map(|piece| (at, piece))
         })
     }
 
-    /// Pieces that `peer` announced and we lack, as many as we still need, of the first unfinished generation.
-    pub(crate) fn missing_at(&self, peer: PeerId) -> Option<(usize, PieceSet)> {
-        let neighbour = self.neighbours.get(&peer)?;
-        self.generations.iter().enumerate().find_map(|(at, pieces)| {
-            let need = pieces.generation.shape.k().saturating_sub(pieces.held.len());
-            let there = if neighbour.is_done { pieces.sources() } else { neighbour.announced[at] };
-            let missing: PieceSet = there.difference(pieces.held).iter().take(need).collect();
-            (missing.len() > 0).then_some((at, missing))
+    /// Pieces of a generation that `peer` announced, that we lack, and that nobody was asked for.
+    pub(crate) fn missing_at(&self, neighbour: &Neighbour, generation: usize) -> PieceSet {
+        let pieces = &self.generations[generation];
+        let there = neighbour.announced[generation];
+        // Whoever is done has at least all sources, and whoever is not done lacks one.
+        let there = if neighbour.is_done { there.union(pieces.sources()) } else { there };
+        there.difference(pieces.held).difference(pieces.outstanding)
+    }
+
+    /// The piece came, or is no longer expected: nobody is asked for it. The neighbour that was, if any.
+    pub(crate) fn settle(&mut self, generation: usize, piece: u8) -> Option<(PeerId, Ask)> {
+        let pieces = &mut self.generations[generation];
+        if !pieces.outstanding.contains(piece) {
+            return None;
+        }
+        pieces.outstanding.remove(piece);
+        self.neighbours.iter_mut().find_map(|(&peer, neighbour)| {
+            let at =
+                neighbour.asks.iter().position(|ask| (ask.generation, ask.piece) == (generation, piece))?;
+            neighbour.asks.remove(at).map(|ask| (peer, ask))
         })
+    }
+
+    /// `peer` is gone: others may be asked for what it was asked for.
+    pub(crate) fn on_gone(&mut self, peer: PeerId) {
+        for ask in self.neighbours.remove(&peer).into_iter().flat_map(|neighbour| neighbour.asks) {
+            self.generations[ask.generation].outstanding.remove(ask.piece);
+        }
+    }
+
+    pub(crate) fn id(&self) -> MessageId {
+        self.manifest.id
     }
 }
 
@@ -223,6 +303,7 @@ impl Pieces {
             hashes: None,
             pieces: alloc::vec![None; count],
             held: PieceSet::default(),
+            outstanding: PieceSet::default(),
             copies: alloc::vec![0; count],
         }
     }
@@ -239,6 +320,11 @@ impl Pieces {
     /// The indexes of all source pieces.
     fn sources(&self) -> PieceSet {
         (0..self.generation.shape.k()).map(|piece| piece as u8).collect()
+    }
+
+    /// How many neighbours have or were sent a piece.
+    pub(crate) fn copies(&self, piece: u8) -> u16 {
+        self.copies[usize::from(piece)]
     }
 
     /// Payload bytes that `count` pieces stand for.

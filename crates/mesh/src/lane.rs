@@ -1,0 +1,59 @@
+//! Lanes: which pieces a neighbour pushes unasked.
+//!
+//! A receiver numbers its neighbours and tells each its slot. Of each message, a piece belongs to a few of the slots, by
+//! hash; so early pieces flow without a round trip, and few come twice.
+
+use braidcast_wire::MessageId;
+
+/// A neighbour's place among all neighbours of a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lane {
+    pub(crate) slot: u32,
+    pub(crate) of: u32,
+}
+
+impl Lane {
+    /// True when a piece of the message belongs to this slot: each belongs to `width` slots.
+    pub(crate) fn contains(self, message: MessageId, generation: usize, piece: u8, width: u32) -> bool {
+        let first = hash(message, generation, piece) % self.of.max(1);
+        (self.slot + self.of - first) % self.of < width
+    }
+}
+
+/// In how many lanes a piece of a message of `len` bytes is. After the simulations in `docs/decisions`.
+pub(crate) fn width(len: usize) -> u32 {
+    if len <= 0x8000 { 4 } else { 2 }
+}
+
+/// Mixes message, generation and piece (the finaliser of MurmurHash3).
+fn hash(message: MessageId, generation: usize, piece: u8) -> u32 {
+    let [a, b, c, d, ..] = message.0;
+    let mut hash = u32::from_le_bytes([a, b, c, d])
+        ^ ((generation as u32) << 8 | u32::from(piece)).wrapping_mul(0x9e37_79b1);
+    hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
+    hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
+    hash ^ (hash >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn every_piece_is_in_as_many_lanes_as_said() {
+        for of in 1..=12 {
+            for width in [2, 4] {
+                for piece in 0..=255 {
+                    let lanes = (0..of).map(|slot| Lane { slot, of });
+                    let in_lanes = lanes
+                        .filter(|lane| lane.contains(MessageId([7; 32]), 0, piece, width))
+                        .count() as u32;
+                    assert_eq!(in_lanes, width.min(of), "piece {piece}, {of} neighbours");
+                }
+            }
+        }
+    }
+}

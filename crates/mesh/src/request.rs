@@ -1,0 +1,154 @@
+//! Asking for pieces: which of the missing ones, whom, and for how long.
+//!
+//! Rarest piece first, one neighbour per piece, the neighbour that is expected to serve it soonest; a request that runs
+//! out goes to another.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use braidcast_machine::{Duration, Offence, Time};
+use braidcast_wire::{MessageId, PeerId};
+
+use crate::{
+    api::{Event, Trace},
+    frame::{self, Body},
+    link::Link,
+    mesh::Mesh,
+    piece_set::PieceSet,
+    transfer::{Ask, Transfer},
+};
+
+impl Mesh {
+    /// Asks for what is missing and not expected from anybody, as far as neighbours have it.
+    pub(crate) fn request(&mut self, id: MessageId, now: Time) {
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        if transfer.whole_at.is_some() || transfer.is_decodable() {
+            return;
+        }
+        let mut wanted: BTreeMap<(PeerId, usize), PieceSet> = BTreeMap::new();
+        for generation in 0..transfer.generations.len() {
+            let pieces = &transfer.generations[generation];
+            let need =
+                pieces.generation.shape.k().saturating_sub(pieces.held.len() + pieces.outstanding.len());
+            for _ in 0..need {
+                let Some((peer, piece)) = choose(transfer, generation, &self.links) else { break };
+                ask(transfer, &mut self.links, peer, generation, piece, now);
+                wanted.entry((peer, generation)).or_default().insert(piece);
+            }
+        }
+        for ((peer, generation), pieces) in wanted {
+            self.outbox.event(Event::Trace(Trace::Want { pieces: pieces.len() }));
+            self.outbox.send(peer, Body::Want(frame::pieces(id, generation, pieces)).into());
+        }
+    }
+
+    /// A piece came from `from`: whoever else was asked for it is told.
+    pub(crate) fn on_settled(
+        &mut self,
+        id: MessageId,
+        generation: usize,
+        piece: u8,
+        from: PeerId,
+        now: Time,
+    ) {
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let piece_len = transfer.generations[generation].generation.shape.piece_len();
+        let Some((asked, ask)) = transfer.settle(generation, piece) else { return };
+        let Some(link) = self.links.get_mut(&asked) else { return };
+        if asked == from {
+            link.service.on_served(now, ask.at, piece_len);
+        } else {
+            link.service.on_settled(piece_len);
+            let pieces = PieceSet::from_iter([piece]);
+            self.outbox.send(asked, Body::Cancel(frame::pieces(id, generation, pieces)).into());
+        }
+    }
+
+    /// Nothing more is expected of a message.
+    pub(crate) fn settle_all(&mut self, id: MessageId) {
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        for (peer, neighbour) in &mut transfer.neighbours {
+            for ask in neighbour.asks.drain(..) {
+                let pieces = &mut transfer.generations[ask.generation];
+                pieces.outstanding.remove(ask.piece);
+                if let Some(link) = self.links.get_mut(peer) {
+                    link.service.on_settled(pieces.generation.shape.piece_len());
+                }
+            }
+        }
+    }
+
+    /// Requests that ran out go to others.
+    pub(crate) fn expire(&mut self, id: MessageId, now: Time) {
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let is_late = |ask: &Ask| ask.deadline <= now;
+        let late: Vec<(PeerId, Ask)> = transfer
+            .neighbours
+            .iter()
+            .flat_map(|(&peer, neighbour)| {
+                neighbour.asks.iter().filter(|ask| is_late(ask)).map(move |&ask| (peer, ask))
+            })
+            .collect();
+        for &(peer, ask) in &late {
+            transfer.settle(ask.generation, ask.piece);
+            let piece_len = transfer.generations[ask.generation].generation.shape.piece_len();
+            if let Some(link) = self.links.get_mut(&peer) {
+                link.service.on_late(piece_len);
+            }
+        }
+        self.request(id, now);
+    }
+
+    pub(crate) fn on_cancel(&mut self, peer: PeerId, frame: &frame::Pieces) -> Result<(), Offence> {
+        let Some((id, generation)) = self.locate(frame)? else { return Ok(()) };
+        let Some(transfer) = self.transfers.get_mut(&id) else { return Ok(()) };
+        for &piece in &frame.pieces {
+            transfer.on_cancelled(peer, generation, piece);
+        }
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.sending = link.sending.filter(|place| {
+                (place.message, place.generation) != (id, generation) || !frame.pieces.contains(&place.piece)
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The neighbour that will serve soonest among those that have something missing, and the rarest piece that it has.
+fn choose(transfer: &Transfer, generation: usize, links: &BTreeMap<PeerId, Link>) -> Option<(PeerId, u8)> {
+    let pieces = &transfer.generations[generation];
+    let piece_len = pieces.generation.shape.piece_len();
+    let able = transfer.neighbours.iter().filter_map(|(&peer, neighbour)| {
+        let service = &links.get(&peer)?.service;
+        let has_room = service.asked_bytes == 0 || service.asked_bytes + piece_len <= DEPTH_BYTES;
+        let missing = transfer.missing_at(neighbour, generation);
+        (has_room && !missing.is_empty())
+            .then(|| ((service.is_suspect(), service.expected(piece_len), peer), missing))
+    });
+    let ((_, _, peer), missing) = able.min_by_key(|&(key, _)| key)?;
+    // Ties in a different order for each message and peer, so that neighbours do not all ask for the same.
+    let turn = transfer.id().0[4] ^ peer.0[0];
+    let piece = missing.iter().min_by_key(|&piece| (pieces.copies(piece), piece.wrapping_mul(167) ^ turn))?;
+    Some((peer, piece))
+}
+
+fn ask(
+    transfer: &mut Transfer,
+    links: &mut BTreeMap<PeerId, Link>,
+    peer: PeerId,
+    generation: usize,
+    piece: u8,
+    now: Time,
+) {
+    let pieces = &mut transfer.generations[generation];
+    let piece_len = pieces.generation.shape.piece_len();
+    pieces.outstanding.insert(piece);
+    let Some(link) = links.get_mut(&peer) else { return };
+    let deadline = now + link.service.expected(piece_len).saturating_mul(2) + GRACE;
+    link.service.on_asked(piece_len);
+    transfer.neighbour(peer).asks.push_back(Ask { generation, piece, at: now, deadline });
+}
+
+/// Bytes that one neighbour may be asked for at a time: `docs/decisions`, "request depth".
+const DEPTH_BYTES: usize = 512 * 1024;
+/// Added to twice the time expected. 30 ms were enough in simulation for links of known round trip.
+const GRACE: Duration = Duration::from_millis(30);
