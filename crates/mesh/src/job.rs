@@ -4,7 +4,7 @@
 use alloc::{collections::VecDeque, vec::Vec};
 
 use braidcast_machine::WallTime;
-use braidcast_rlnc::{Decoder, Encoder, Product, Recovery};
+use braidcast_rlnc::{Decoder, Encoder, Product};
 use braidcast_wire::{Identity, MessageId};
 use bytes::{Bytes, BytesMut};
 
@@ -178,10 +178,18 @@ pub(crate) struct Decode {
     pub(crate) id: MessageId,
     generation: usize,
     /// The generation's missing pieces, while they are made.
-    recovery: Option<Recovery<Bytes>>,
+    recovery: Option<Recovery>,
     hasher: blake3::Hasher,
     /// Source pieces of the generation that were hashed.
     hashed: usize,
+}
+
+#[derive(Debug)]
+struct Recovery {
+    /// Source pieces that did not come as they are.
+    missing: Vec<usize>,
+    /// Makes them, a row each.
+    job: Product<Bytes>,
 }
 
 /// How far a [`Decode`] is.
@@ -209,9 +217,9 @@ impl Decode {
             };
             let shape = pieces.generation.shape;
             if let Some(mut recovery) = self.recovery.take() {
-                let before = recovery.remaining();
-                if recovery.step(*budget as u64) {
-                    *budget = budget.saturating_sub((before - recovery.remaining()) as usize);
+                let before = recovery.job.remaining();
+                if recovery.job.step(*budget as u64) {
+                    *budget = budget.saturating_sub((before - recovery.job.remaining()) as usize);
                     self.recovery = Some(recovery);
                     continue;
                 }
@@ -235,23 +243,22 @@ impl Decode {
     }
 }
 
-fn recovery(pieces: &Pieces) -> Recovery<Bytes> {
+fn recovery(pieces: &Pieces) -> Recovery {
     let shape = pieces.generation.shape;
     let mut decoder = Decoder::new(shape);
     for piece in pieces.held.iter().take(shape.k()) {
         let bytes = pieces.pieces[usize::from(piece)].clone().expect("held pieces are there");
         decoder.push_piece(usize::from(piece), bytes, None).expect("held pieces fit the shape");
     }
-    decoder.finish().expect("any K pieces decode")
+    let (missing, job) = decoder.missing().expect("any K pieces decode");
+    Recovery { missing, job }
 }
 
 /// Takes the recovered pieces over; false when one is not what the publisher hashed.
-fn adopt(recovery: Recovery<Bytes>, pieces: &mut Pieces) -> bool {
-    let missing = recovery.missing().to_vec();
-    let (all, piece_len) = (Bytes::from(recovery.finish()), pieces.generation.shape.piece_len());
-    missing.into_iter().all(|piece| {
-        // Copied, so that the rest of the buffer can go.
-        let bytes = Bytes::copy_from_slice(&all[piece * piece_len..(piece + 1) * piece_len]);
+fn adopt(recovery: Recovery, pieces: &mut Pieces) -> bool {
+    let (rows, piece_len) = (Bytes::from(recovery.job.finish()), pieces.generation.shape.piece_len());
+    recovery.missing.into_iter().enumerate().all(|(row, piece)| {
+        let bytes = rows.slice(row * piece_len..(row + 1) * piece_len);
         let hashes = pieces.hashes.as_ref().expect("pieces came, so their hashes did");
         let is_right = *blake3::hash(&bytes).as_bytes() == hashes[piece];
         pieces.insert(piece as u8, bytes);

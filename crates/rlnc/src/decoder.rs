@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::cauchy;
 use crate::elimination::Elimination;
-use crate::{Engine, Incomplete, Recovery, Shape, ShapeError, Shard};
+use crate::{Engine, Incomplete, Product, Shape, ShapeError, Shard};
 
 /// Who sent a shard; numbers given out by the caller.
 pub type Tag = u32;
@@ -132,49 +132,79 @@ impl<B: AsRef<[u8]>> Decoder<B> {
 
     /// The payload that is source piece `piece` as it stands, if one is held.
     pub fn received(&self, piece: usize) -> Option<&B> {
-        self.elimination.transform(piece).and_then(unit_slot).map(|slot| &self.held[slot].shard.payload)
+        let column = self.elimination.transform(piece).and_then(unit_column)?;
+        self.elimination.slot(column).map(|slot| &self.held[slot].shard.payload)
     }
 
     /// Source piece `piece`, if it is determined: `rank()` * `piece_len` coef-bytes of work, or a copy.
     pub fn piece(&self, piece: usize) -> Option<Vec<u8>> {
         let transform = self.elimination.transform(piece)?;
         let mut bytes = vec![0; self.shape.piece_len()];
-        let payloads: Vec<&[u8]> = self.held.iter().map(|held| held.shard.payload.as_ref()).collect();
+        let (payloads, factors): (Vec<&[u8]>, Vec<u8>) = self
+            .by_column()
+            .zip(transform)
+            .filter_map(|(payload, &factor)| Some((payload?.as_ref(), factor)))
+            .filter(|&(_, factor)| factor != 0)
+            .unzip();
         self.engine
-            .gemm(&mut [&mut bytes], &payloads, &transform[..payloads.len()])
-            .expect("one factor per payload held, and all have the length of a piece");
+            .gemm(&mut [&mut bytes], &payloads, &factors)
+            .expect("one factor per payload, and all have the length of a piece");
         Some(bytes)
+    }
+
+    /// All source pieces, one after the other: K * `piece_len` bytes. Those received as they are get copied, only the
+    /// others cost a product.
+    pub fn decode_all(&self) -> Result<Vec<u8>, Incomplete> {
+        self.check_complete()?;
+        let mut out = vec![0; self.shape.sources_len()];
+        let mut products = Vec::new();
+        for (piece, out) in out.chunks_exact_mut(self.shape.piece_len()).enumerate() {
+            match self.received(piece) {
+                Some(payload) => out.copy_from_slice(payload.as_ref()),
+                None => products.push(out),
+            }
+        }
+        let payloads: Vec<&[u8]> = self.by_column().flatten().map(AsRef::as_ref).collect();
+        self.engine
+            .gemm(&mut products, &payloads, &self.missing_rows().1)
+            .expect("one row of factors per missing piece, and all have the length of a piece");
+        Ok(out)
+    }
+
+    fn check_complete(&self) -> Result<(), Incomplete> {
+        if self.is_complete() { Ok(()) } else { Err(Incomplete { rank: self.rank(), k: self.shape.k() }) }
+    }
+
+    /// At full rank: the pieces that did not come as they are, and how each is made, a factor per column.
+    fn missing_rows(&self) -> (Vec<usize>, Vec<u8>) {
+        let missing: Vec<usize> =
+            (0..self.shape.k()).filter(|&piece| self.received(piece).is_none()).collect();
+        let mut coefficients = Vec::with_capacity(missing.len() * self.shape.k());
+        for &piece in &missing {
+            let transform =
+                self.elimination.transform(piece).expect("at full rank every piece is determined");
+            coefficients.extend_from_slice(transform);
+        }
+        (missing, coefficients)
+    }
+
+    /// For each column, the payload that the factors of a transform in that column belong to.
+    fn by_column(&self) -> impl Iterator<Item = Option<&B>> {
+        (0..self.shape.k())
+            .map(|column| self.elimination.slot(column).map(|slot| &self.held[slot].shard.payload))
     }
 }
 
 impl<B: AsRef<[u8]> + Clone> Decoder<B> {
-    /// The job that makes all source pieces. Those received as they are get copied, only the others cost a product.
+    /// The source pieces that did not come as they are, in rising order, and the job that makes them: a row each.
     ///
     /// The job holds clones of the payloads, so the decoder may be dropped.
-    pub fn finish(&self) -> Result<Recovery<B>, Incomplete> {
-        if !self.is_complete() {
-            return Err(Incomplete { rank: self.rank(), k: self.shape.k() });
-        }
-        let mut received = Vec::new();
-        let mut missing = Vec::new();
-        let mut coefficients = Vec::new();
-        for piece in 0..self.shape.k() {
-            let transform =
-                self.elimination.transform(piece).expect("at full rank every piece is determined");
-            if let Some(slot) = unit_slot(transform) {
-                received.push((piece, self.held[slot].shard.payload.clone()));
-            } else {
-                missing.push(piece);
-                coefficients.extend_from_slice(transform);
-            }
-        }
-        let payloads = self.held.iter().map(|held| held.shard.payload.clone()).collect();
-        Ok(Recovery::new(self.engine, &self.shape, payloads, received, missing, coefficients))
-    }
-
-    /// All source pieces, one after the other: K * `piece_len` bytes.
-    pub fn decode_all(&self) -> Result<Vec<u8>, Incomplete> {
-        self.finish().map(Recovery::finish)
+    pub fn missing(&self) -> Result<(Vec<usize>, Product<B>), Incomplete> {
+        self.check_complete()?;
+        let (missing, coefficients) = self.missing_rows();
+        let payloads = self.by_column().flatten().cloned().collect();
+        let job = Product::new(self.engine, payloads, coefficients, missing.len(), self.shape.piece_len());
+        Ok((missing, job))
     }
 
     /// How many independent shards are left, spares included, without those that `tag` sent.
@@ -206,10 +236,10 @@ impl<B: AsRef<[u8]> + Clone> Decoder<B> {
 }
 
 /// The one place where `transform` is 1, if it is 0 everywhere else.
-fn unit_slot(transform: &[u8]) -> Option<usize> {
-    let slot = transform.iter().position(|&cell| cell != 0)?;
-    let is_unit = transform[slot] == 1 && transform[slot + 1..].iter().all(|&cell| cell == 0);
-    is_unit.then_some(slot)
+fn unit_column(transform: &[u8]) -> Option<usize> {
+    let column = transform.iter().position(|&factor| factor != 0)?;
+    let is_unit = transform[column] == 1 && transform[column + 1..].iter().all(|&factor| factor == 0);
+    is_unit.then_some(column)
 }
 
 #[cfg(test)]
@@ -321,6 +351,19 @@ mod tests {
         assert_eq!(index, Err(ShapeError::Index { index: K + M, pieces: K + M }));
         assert!(!decoder.is_innovative(&[1, 2, 3]));
         assert_eq!((decoder.rank(), decoder.decode_all()), (0, Err(Incomplete { rank: 0, k: K })));
+    }
+
+    /// Of the sources 0 and 3 came as they are, and two parity pieces.
+    #[test]
+    fn only_missing_pieces_cost_a_product() {
+        let mut decoder = Decoder::new(shape());
+        for index in [5, 3, 6, 0] {
+            decoder.push_piece(index, pieces()[index].clone(), None).unwrap();
+        }
+        let (missing, job) = decoder.missing().unwrap();
+        assert_eq!((&missing[..], job.remaining()), (&[1, 2][..], (2 * K * LEN) as u64));
+        assert_eq!(job.finish(), sources()[1..3].concat());
+        assert_eq!(decoder.decode_all(), Ok(sources().concat()));
     }
 
     #[test]

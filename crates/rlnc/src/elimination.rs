@@ -8,81 +8,119 @@ use crate::gf256;
 
 /// The reduced row echelon form of the vectors inserted, and how each of its rows is made from them.
 ///
-/// Row r is `[vector | transform]`, K bytes each: `vector` = sum over s of `transform[s]` * (s-th inserted vector).
+/// The s-th inserted vector has a *pivot*: a column where row s is 1 and all other rows are 0. These ones and zeros go
+/// without saying, so their places hold the transform (Gauss-Jordan inversion in place). Of row r,
+///
+/// ```text
+///   cell c = the c-th coefficient of the row,               if c is nobody's pivot
+///          = how much of the s-th inserted vector is in it,  if c is the pivot of vector s
+/// ```
+///
 /// The s-th inserted payload enters the same sum; that is why payloads can wait, untouched, for the end.
 #[derive(Clone, Debug)]
 pub(crate) struct Elimination {
     engine: Engine,
     /// K, the length of a vector.
     k: usize,
-    rows: Vec<Row>,
-}
-
-#[derive(Clone, Debug)]
-struct Row {
-    /// The column where this row is 1 and all others are 0.
-    pivot: usize,
-    /// `[vector | transform]`, 2 * K bytes.
+    /// The pivot of each inserted vector.
+    pivots: Vec<usize>,
+    /// For each column, the vector whose pivot it is; there are at most 256.
+    slots: Vec<Option<u8>>,
+    /// One row per inserted vector, `stride(k)` bytes each; those after the first K are 0.
     cells: Vec<u8>,
 }
 
 impl Elimination {
     pub(crate) fn new(engine: Engine, k: usize) -> Self {
-        Self { engine, k, rows: Vec::new() }
+        Self { engine, k, pivots: Vec::new(), slots: vec![None; k], cells: Vec::new() }
     }
 
     pub(crate) fn rank(&self) -> usize {
-        self.rows.len()
+        self.pivots.len()
     }
 
     /// Whether `vector`, of K bytes, is outside the span of those inserted.
     pub(crate) fn is_innovative(&self, vector: &[u8]) -> bool {
-        let mut cells = vector.to_vec();
-        self.reduce(&mut cells);
-        cells.iter().any(|&cell| cell != 0)
+        self.new_pivot(&self.reduced(vector)).is_some()
     }
 
     /// Takes `vector`, of K bytes, in as the `rank()`-th one if it is innovative; else changes nothing.
     pub(crate) fn insert(&mut self, vector: &[u8]) -> bool {
-        let mut cells = vec![0; 2 * self.k];
-        cells[..self.k].copy_from_slice(vector);
-        self.reduce(&mut cells);
-        let Some(pivot) = cells[..self.k].iter().position(|&cell| cell != 0) else { return false };
-        cells[self.k + self.rank()] = 1;
-        let scale = gf256::inv(cells[pivot]).expect("the pivot is not 0");
-        cells.iter_mut().for_each(|cell| *cell = gf256::mul(*cell, scale));
-        self.clear_column(pivot, &cells);
-        self.rows.push(Row { pivot, cells });
+        let mut unscaled = self.reduced(vector);
+        let Some(pivot) = self.new_pivot(&unscaled) else { return false };
+        let scale = gf256::inv(unscaled[pivot]).expect("the pivot is not 0");
+        unscaled[pivot] = 1;
+        let mut row = vec![0; unscaled.len()];
+        self.engine.gemm(&mut [&mut row], &[&unscaled], &[scale]).expect("one factor, rows of equal length");
+        self.clear_column(pivot, &row);
+        self.slots[pivot] = Some(self.rank() as u8);
+        self.pivots.push(pivot);
+        self.cells.extend_from_slice(&row);
         true
     }
 
-    /// The transform that gives source piece `piece`, if the vectors inserted determine it: K bytes, of which
-    /// the first `rank()` can be other than 0.
+    /// Which inserted vector has its pivot in this column.
+    pub(crate) fn slot(&self, column: usize) -> Option<usize> {
+        self.slots[column].map(usize::from)
+    }
+
+    /// How source piece `piece` is made, if the vectors inserted determine it: K factors, by column. Factor c belongs
+    /// to the vector `slot(c)`, and is 0 where there is none.
     pub(crate) fn transform(&self, piece: usize) -> Option<&[u8]> {
-        let row = self.rows.iter().find(|row| row.pivot == piece)?;
-        let (vector, transform) = row.cells.split_at(self.k);
-        let is_unit = vector.iter().filter(|&&cell| cell != 0).count() == 1;
-        is_unit.then_some(transform)
+        let row = &self.row(self.slot(piece)?)[..self.k];
+        let is_reduced = || row.iter().zip(&self.slots).all(|(&cell, slot)| cell == 0 || slot.is_some());
+        (self.rank() == self.k || is_reduced()).then_some(row)
     }
 
-    /// Makes `cells`, K or 2 * K bytes, zero in every pivot column.
-    fn reduce(&self, cells: &mut [u8]) {
-        let factors: Vec<u8> = self.rows.iter().map(|row| cells[row.pivot]).collect();
-        let rows: Vec<&[u8]> = self.rows.iter().map(|row| &row.cells[..cells.len()]).collect();
-        self.engine
-            .gemm_add(&mut [cells], &rows, &factors)
-            .expect("one factor per row, rows of equal length");
+    /// Room for a reference and a factor per row.
+    fn lists<R>(&self) -> (Vec<R>, Vec<u8>) {
+        (Vec::with_capacity(self.rank()), Vec::with_capacity(self.rank()))
     }
 
-    /// Makes every row zero in column `pivot`, where `cells` is 1.
-    fn clear_column(&mut self, pivot: usize, cells: &[u8]) {
-        let hit = self.rows.iter_mut().filter(|row| row.cells[pivot] != 0);
-        let mut rows: Vec<&mut [u8]> = hit.map(|row| &mut row.cells[..]).collect();
-        let factors: Vec<u8> = rows.iter().map(|row| row[pivot]).collect();
-        self.engine
-            .gemm_add(&mut rows, &[cells], &factors)
-            .expect("one factor per row, rows of equal length");
+    fn row(&self, slot: usize) -> &[u8] {
+        &self.cells[slot * stride(self.k)..][..stride(self.k)]
     }
+
+    /// A column where `row` is not 0 and no row has its pivot.
+    fn new_pivot(&self, row: &[u8]) -> Option<usize> {
+        row.iter().zip(&self.slots).position(|(&cell, slot)| cell != 0 && slot.is_none())
+    }
+
+    /// `vector` plus what makes it zero in every pivot column, as a row.
+    fn reduced(&self, vector: &[u8]) -> Vec<u8> {
+        let mut row = vec![0; stride(self.k)];
+        row[..self.k].copy_from_slice(vector);
+        let (mut rows, mut factors) = self.lists();
+        for (slot, &pivot) in self.pivots.iter().enumerate() {
+            let factor = core::mem::take(&mut row[pivot]);
+            if factor != 0 {
+                rows.push(self.row(slot));
+                factors.push(factor);
+            }
+        }
+        self.engine
+            .gemm_add(&mut [&mut row], &rows, &factors)
+            .expect("one factor per row, rows of equal length");
+        row
+    }
+
+    /// Makes every row zero in column `pivot`, where `new` is 1 and its cell says how much of itself is in it.
+    fn clear_column(&mut self, pivot: usize, new: &[u8]) {
+        let (mut rows, mut factors) = self.lists();
+        for row in self.cells.chunks_exact_mut(stride(self.k)) {
+            let factor = core::mem::take(&mut row[pivot]);
+            if factor != 0 {
+                rows.push(row);
+                factors.push(factor);
+            }
+        }
+        self.engine.gemm_add(&mut rows, &[new], &factors).expect("one factor per row, rows of equal length");
+    }
+}
+
+/// Bytes from one row to the next: whole vectors of any kernel, so that none has to make ends meet.
+fn stride(k: usize) -> usize {
+    k.next_multiple_of(64)
 }
 
 #[cfg(test)]
@@ -93,18 +131,23 @@ mod tests {
     use super::*;
     use crate::testing::rows;
 
-    /// Every row is 1 in its own pivot column, 0 in the others, and what its transform says.
+    /// Every row is what its transform says: 1 in its own pivot column, 0 in the others, its cells elsewhere.
     fn check(elimination: &Elimination, inserted: &[Vec<u8>]) {
-        for row in &elimination.rows {
-            for other in &elimination.rows {
-                assert_eq!(row.cells[other.pivot], u8::from(row.pivot == other.pivot));
+        for (slot, &own) in elimination.pivots.iter().enumerate() {
+            let row = elimination.row(slot);
+            let transform = elimination.pivots.iter().map(|&pivot| row[pivot]);
+            for column in 0..elimination.k {
+                let terms = transform
+                    .clone()
+                    .zip(inserted)
+                    .map(|(factor, vector)| gf256::mul(factor, vector[column]));
+                let expected = match elimination.slot(column) {
+                    Some(_) => u8::from(column == own),
+                    None => row[column],
+                };
+                assert_eq!(terms.fold(0, |sum, term| sum ^ term), expected);
             }
-            let (vector, transform) = row.cells.split_at(elimination.k);
-            for (column, &cell) in vector.iter().enumerate() {
-                let terms = inserted.iter().zip(transform).map(|(vector, &t)| gf256::mul(t, vector[column]));
-                assert_eq!(cell, terms.fold(0, |sum, term| sum ^ term));
-            }
-            assert!(transform[inserted.len()..].iter().all(|&cell| cell == 0));
+            assert!(row[elimination.k..].iter().all(|&cell| cell == 0));
         }
     }
 

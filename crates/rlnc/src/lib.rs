@@ -33,7 +33,7 @@
 //! and it chooses no sizes. It needs `alloc` and no `std`.
 //!
 //! Work is counted in **coef-bytes**: one coef-byte is one byte multiplied by one coefficient and added. An R x K
-//! product over rows of L bytes is R * K * L coef-bytes. Long products run in slices ([`Product`], [`Recovery`])
+//! product over rows of L bytes is R * K * L coef-bytes. Long products run in slices ([`Product`])
 //! so that a caller with a frame to draw never waits.
 //!
 //! Sources. The field: polynomial 0x11B of FIPS 197 section 4.2, generator 3. Network coding: Ho et al., "A Random
@@ -59,7 +59,6 @@ mod generation;
 mod kernel;
 mod product;
 mod recoder;
-mod recovery;
 #[cfg(test)]
 mod testing;
 
@@ -71,4 +70,3 @@ pub use generation::{MAX_PIECES, Shape, Shard};
 pub use kernel::Kernel;
 pub use product::Product;
 pub use recoder::Recoder;
-pub use recovery::Recovery;

@@ -12,10 +12,8 @@ use crate::Engine;
 pub struct Product<S> {
     engine: Engine,
     sources: Vec<S>,
-    /// One row of `sources.len()` bytes per target.
+    /// One row of `sources.len()` bytes per row of `out`.
     coefficients: Vec<u8>,
-    /// Rows of `out` to make, in rising order.
-    targets: Vec<usize>,
     /// All rows, one after the other, `row_len` bytes each.
     out: Vec<u8>,
     row_len: usize,
@@ -24,7 +22,7 @@ pub struct Product<S> {
 }
 
 impl<S: AsRef<[u8]>> Product<S> {
-    /// Makes all of `rows` rows. Every source is `row_len` > 0 bytes; `coefficients` is `rows` x `sources.len()`.
+    /// `rows` rows from sources of `row_len` > 0 bytes each; `coefficients` is `rows` x `sources.len()`.
     pub(crate) fn new(
         engine: Engine,
         sources: Vec<S>,
@@ -32,29 +30,9 @@ impl<S: AsRef<[u8]>> Product<S> {
         rows: usize,
         row_len: usize,
     ) -> Self {
-        Self::into_targets(
-            engine,
-            sources,
-            coefficients,
-            (0..rows).collect(),
-            vec![0; rows * row_len],
-            row_len,
-        )
-    }
-
-    /// Makes the rows `targets` of `out` and leaves the others as they are.
-    pub(crate) fn into_targets(
-        engine: Engine,
-        sources: Vec<S>,
-        coefficients: Vec<u8>,
-        targets: Vec<usize>,
-        out: Vec<u8>,
-        row_len: usize,
-    ) -> Self {
-        debug_assert_eq!(coefficients.len(), targets.len() * sources.len());
-        debug_assert!(out.len().is_multiple_of(row_len));
-        let column = if targets.is_empty() { row_len } else { 0 };
-        Self { engine, sources, coefficients, targets, out, row_len, column }
+        debug_assert_eq!(coefficients.len(), rows * sources.len());
+        let column = if rows == 0 { row_len } else { 0 };
+        Self { engine, sources, coefficients, out: vec![0; rows * row_len], row_len, column }
     }
 
     /// Works for about `budget` coef-bytes and returns whether something is left to do.
@@ -87,16 +65,9 @@ impl<S: AsRef<[u8]>> Product<S> {
         self.out
     }
 
-    /// A row that needs no product: copied from its source.
-    pub(crate) fn copy_row(&mut self, row: usize, bytes: &[u8]) {
-        self.out[row * self.row_len..][..self.row_len].copy_from_slice(bytes);
-    }
-
     fn make(&mut self, end: usize) {
         let sources: Vec<&[u8]> = self.sources.iter().map(AsRef::as_ref).collect();
-        let rows = self.out.chunks_exact_mut(self.row_len).enumerate();
-        let mut dst: Vec<&mut [u8]> =
-            rows.filter(|(row, _)| self.targets.binary_search(row).is_ok()).map(|(_, bytes)| bytes).collect();
+        let mut dst: Vec<&mut [u8]> = self.out.chunks_exact_mut(self.row_len).collect();
         self.engine.gemm_columns(&mut dst, &sources, &self.coefficients, self.column..end).expect(
             "lengths were checked when the product was made, and a source does not change its length",
         );
@@ -104,7 +75,7 @@ impl<S: AsRef<[u8]>> Product<S> {
     }
 
     fn column_cost(&self) -> u64 {
-        (self.targets.len() * self.sources.len()).max(1) as u64
+        (self.out.len() / self.row_len * self.sources.len()).max(1) as u64
     }
 }
 
@@ -157,13 +128,5 @@ mod tests {
         let product = Product::new(Engine::new(), rows(1, 4, 100), Vec::new(), 0, 100);
         assert_eq!((product.remaining(), product.is_done()), (0, true));
         assert!(product.finish().is_empty());
-    }
-
-    #[test]
-    fn rows_that_are_no_target_stay() {
-        let out = vec![7; 3 * 10];
-        let sources = vec![noise(1, 10)];
-        let product = Product::into_targets(Engine::new(), sources, vec![1], vec![1], out, 10);
-        assert_eq!(product.finish(), [&[7; 10][..], &noise(1, 10), &[7; 10]].concat());
     }
 }

@@ -52,13 +52,15 @@ proptest! {
         for &index in &order {
             decoder.push_piece(index, &pieces[index * shape.piece_len()..][..shape.piece_len()], None).unwrap();
         }
-        let mut recovery = decoder.finish().unwrap();
-        let mut left = recovery.remaining();
-        while recovery.step(budget) {
-            prop_assert!(recovery.remaining() < left);
-            left = recovery.remaining();
+        let (missing, mut job) = decoder.missing().unwrap();
+        prop_assert!(missing.iter().all(|piece| !order.contains(piece)));
+        let mut left = job.remaining();
+        while job.step(budget) {
+            prop_assert!(job.remaining() < left);
+            left = job.remaining();
         }
-        prop_assert!(recovery.finish() == sources.concat());
+        let made: Vec<u8> = missing.iter().flat_map(|&piece| sources[piece].clone()).collect();
+        prop_assert!(job.finish() == made);
     }
 
     #[test]
