@@ -1,5 +1,5 @@
 import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
-import { NoPeersError, type Braidcast, type Message, type Peer, type Progress, type Topic } from "braidcast";
+import { NoPeersError, type Braidcast, type Message, type Peer, type Progress, type Published, type Topic } from "braidcast";
 
 import { People } from "./people.js";
 import { CHAT_TYPE, isImage, presenceTopic, read, readChat, type Chat, type ReceivedFile } from "./protocol.js";
@@ -12,14 +12,17 @@ const FILE_BYTES = 256 * 1024 * 1024;
 /** How far one of our own messages got. */
 export type Delivery =
   | { state: "sending" }
+  /** Nobody is connected; sent again as soon as somebody is. */
+  | { state: "waiting" }
   | { state: "sent" }
   | { state: "reached"; peers: number; of: number }
-  | { state: "failed"; reason: string; retry?: () => void };
+  | { state: "failed"; reason: string };
 
 interface Shown {
   /** Stays the same while the entry changes. */
   readonly key: string;
   readonly from: string;
+  /** By our clock. */
   readonly atMs: number;
   /** Undefined for what others sent. */
   readonly delivery: Signal<Delivery> | undefined;
@@ -28,6 +31,8 @@ interface Shown {
 export interface TextEntry extends Shown {
   readonly kind: "text";
   readonly text: string;
+  /** By the publisher's clock. */
+  readonly sentMs: number;
   /** Publisher's clock to ours. */
   readonly latencyMs: number | undefined;
 }
@@ -56,6 +61,8 @@ export class Room {
   readonly id: string;
   readonly entries = signal<readonly Entry[]>([]);
   readonly people: People;
+  /** What came while nobody looked. */
+  readonly unread = signal(0);
   /** Latest from publisher's clock to ours. */
   readonly latencyMs = signal<number | undefined>(undefined);
   readonly #node: Braidcast;
@@ -64,6 +71,7 @@ export class Room {
   readonly #nick: ReadonlySignal<string>;
   readonly #undo: (() => void)[];
   readonly #own = new Map<string, TextEntry | FileEntry>();
+  readonly #waiting: (() => Promise<void>)[] = [];
   #lastKey = 0;
   #left = false;
 
@@ -82,6 +90,7 @@ export class Room {
       node.on("reached", ({ id, peers, of }) => this.#deliver(id, { state: "reached", peers, of })),
       node.on("peer", (change) => {
         if (change.type === "joined" && change.topic === this.#presence.name) this.people.someoneCame();
+        if (change.type === "joined" && change.topic === name) this.#sendWaiting();
         void this.#look();
       }),
       every(5000, () => void this.#look()),
@@ -98,7 +107,7 @@ export class Room {
   say(text: string): void {
     const clean = paragraph(text, Infinity);
     if (!clean) return;
-    const entry: TextEntry = { kind: "text", text: clean, latencyMs: undefined, ...this.#ours() };
+    const entry: TextEntry = { kind: "text", text: clean, sentMs: Date.now(), latencyMs: undefined, ...this.#ours() };
     this.#add(entry);
     void this.#send(entry, () => this.#topic.publish(clean));
   }
@@ -129,6 +138,7 @@ export class Room {
   }
 
   #receive(message: Message): void {
+    if (document.hidden) this.unread.value += 1;
     this.people.spoke(message.from);
     const received = read(message);
     if (received.kind === "text") this.#addText(message, received.text);
@@ -145,7 +155,8 @@ export class Room {
   #addText(message: Message, text: string): void {
     const { id: key, from } = message;
     const latencyMs = this.#latency(message);
-    this.#add({ kind: "text", key, from, text, atMs: Date.now(), latencyMs, delivery: undefined });
+    const sentMs = message.publishedAt.getTime();
+    this.#add({ kind: "text", key, from, text, atMs: Date.now(), sentMs, latencyMs, delivery: undefined });
   }
 
   #addFile(message: Message, { name, type, image }: ReceivedFile): void {
@@ -185,7 +196,7 @@ export class Room {
     return entry;
   }
 
-  async #send(entry: TextEntry | FileEntry, publish: () => Promise<{ id: string }>): Promise<void> {
+  async #send(entry: TextEntry | FileEntry, publish: () => Promise<Published>): Promise<void> {
     const delivery = entry.delivery!;
     delivery.value = { state: "sending" };
     try {
@@ -193,10 +204,17 @@ export class Room {
       this.#own.set(id, entry);
       if (delivery.value.state === "sending") delivery.value = { state: "sent" };
     } catch (error) {
-      const retry = () => void this.#send(entry, publish);
-      if (error instanceof NoPeersError) delivery.value = { state: "failed", reason: "nobody is here yet", retry };
-      else delivery.value = { state: "failed", reason: line(String((error as Error).message), 200) };
+      if (error instanceof NoPeersError) {
+        delivery.value = { state: "waiting" };
+        this.#waiting.push(() => this.#send(entry, publish));
+      } else {
+        delivery.value = { state: "failed", reason: line(String((error as Error).message), 200) };
+      }
     }
+  }
+
+  #sendWaiting(): void {
+    for (const send of this.#waiting.splice(0)) void send();
   }
 
   #deliver(id: string, delivery: Delivery): void {
@@ -231,7 +249,9 @@ export class Room {
   }
 
   #add(entry: Entry): void {
-    this.entries.value = [...this.entries.value, entry];
+    const entries = this.entries.value;
+    const end = entries.findLastIndex((other) => !isLater(other, entry)) + 1;
+    this.entries.value = entries.toSpliced(end, 0, entry);
     this.#trim();
   }
 
@@ -249,6 +269,11 @@ export class Room {
     }
     for (const id of this.#own.keys()) if (this.#own.size > ENTRIES) this.#own.delete(id);
   }
+}
+
+/** Messages may overtake each other; what one person says is shown as it was said. */
+function isLater(other: Entry, entry: Entry): boolean {
+  return other.kind === "text" && entry.kind === "text" && other.from === entry.from && other.sentMs > entry.sentMs;
 }
 
 /** Gives a file's bytes back. */

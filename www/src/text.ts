@@ -33,7 +33,7 @@ export function bytes(count: number): string {
 }
 
 export function milliseconds(value: number): string {
-  return value < 10_000 ? `${Math.round(value)} ms` : `${Math.round(value / 1000)} s`;
+  return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
 }
 
 /** The tail of a peer id; all ids begin alike. */

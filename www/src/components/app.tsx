@@ -1,4 +1,5 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 
 import type { Session } from "../session.js";
 import { plural } from "../text.js";
@@ -14,8 +15,14 @@ export function App({ session }: { session: Session }) {
   const room = session.room.value;
   const aside = useSignal(false);
   useSignalEffect(() => {
-    document.title = `#${session.roomName.value} · Braidcast`;
+    const unread = session.room.value?.unread.value ?? 0;
+    document.title = `${unread > 0 ? `(${unread}) ` : ""}#${session.roomName.value} · Braidcast`;
   });
+  useEffect(() => {
+    const look = () => room && !document.hidden && (room.unread.value = 0);
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, [room]);
   return (
     <div class="app" data-aside={aside.value ? "open" : "closed"}>
       <header class="top">

@@ -9,7 +9,8 @@ const STALLED_MS = 5000;
 
 export function FileCard({ entry }: { entry: FileEntry }) {
   const content = entry.content.value;
-  const moving = content.state === "moving" || (entry.delivery && entry.heldBytes.value < entry.bytes);
+  const delivery = entry.delivery?.value.state;
+  const moving = delivery ? delivery === "sending" || delivery === "sent" : content.state === "moving";
   return (
     <div class="file" data-testid="file" data-state={content.state} data-held={entry.heldBytes.value}>
       {content.state === "here" && content.image && (
@@ -27,7 +28,7 @@ export function FileCard({ entry }: { entry: FileEntry }) {
             {content.state === "gone" && ", no longer kept"}
           </span>
         </span>
-        {content.state === "here" && (
+        {content.state === "here" && !entry.delivery && (
           <a class="button" href={content.url} download={entry.name} data-testid="file-link">
             Save<span class="unseen"> {entry.name}</span>
           </a>
@@ -42,20 +43,22 @@ function Moving({ entry }: { entry: FileEntry }) {
   const stalled = useStalled(entry);
   const share = entry.bytes === 0 ? 1 : entry.heldBytes.value / entry.bytes;
   const percent = Math.floor(share * 100);
+  // Of what we send, the first news may be that it is there.
+  const unknown = entry.delivery !== undefined && share === 0;
   return (
-    <div class="moving" data-stalled={stalled}>
+    <div class="moving" data-stalled={stalled && !unknown} data-unknown={unknown}>
       <div
         class="braid"
         role="progressbar"
         aria-label={`${entry.delivery ? "Sending" : "Receiving"} ${entry.name}`}
         aria-valuemin={0}
         aria-valuemax={100}
-        aria-valuenow={percent}
+        aria-valuenow={unknown ? undefined : percent}
         data-testid="file-progress"
       >
-        <div class="braid-done" style={{ width: `${share * 100}%` }} />
+        <div class="braid-done" style={{ width: unknown ? "100%" : `${share * 100}%` }} />
       </div>
-      <span class="percent">{stalled ? "waiting" : `${percent} %`}</span>
+      <span class="percent">{unknown ? "sending" : stalled ? "waiting" : `${percent} %`}</span>
     </div>
   );
 }

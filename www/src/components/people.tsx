@@ -11,7 +11,7 @@ const TIES: Record<Tie, string> = {
   direct: "direct",
   circuit: "relayed link",
   relay: "relay",
-  none: "by way of others",
+  none: "via the mesh",
 };
 
 export function PeopleList({ session, room }: { session: Session; room: Room | undefined }) {

@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
-import type { Entry, Room, TextEntry } from "../room.js";
+import type { Delivery, Entry, Room, TextEntry } from "../room.js";
 import { milliseconds, plural } from "../text.js";
 import { Avatar } from "./avatar.js";
 import { FileCard } from "./file.js";
@@ -87,17 +87,24 @@ function DeliveryLine({ entry }: { entry: Entry }) {
   if (!delivery) return null;
   return (
     <p class="delivery" data-testid="delivery" data-state={delivery.state}>
-      {delivery.state === "sending" && "sending…"}
-      {delivery.state === "sent" && "on its way"}
-      {delivery.state === "reached" && `✓ reached ${delivery.peers} of ${plural(delivery.of, "neighbour")}`}
-      {delivery.state === "failed" && `Not sent: ${delivery.reason}`}
-      {delivery.state === "failed" && delivery.retry && (
-        <button type="button" class="link" onClick={delivery.retry}>
-          Send again
-        </button>
-      )}
+      {describe(delivery)}
     </p>
   );
+}
+
+function describe(delivery: Delivery): string {
+  switch (delivery.state) {
+    case "sending":
+      return "sending…";
+    case "waiting":
+      return "nobody is connected, goes out as soon as somebody is";
+    case "sent":
+      return "on its way";
+    case "reached":
+      return `✓ reached ${delivery.peers} of ${plural(delivery.of, "neighbour")}`;
+    case "failed":
+      return `Not sent: ${delivery.reason}`;
+  }
 }
 
 function follows(before: Entry | undefined, entry: Entry): boolean {
