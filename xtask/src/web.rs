@@ -51,9 +51,24 @@ fn compile(build: &Build, quality: Quality) -> Result<PathBuf> {
     Cmd::cargo()
         .args(["build", "--target", TARGET, "--profile", profile, "--package", &build.package])
         .arg(format!("--features={}", build.features.join(",")))
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", remap_sources()?)
         .run()?;
     let target_dir = Workspace::load()?.target_directory;
     Ok(target_dir.join(TARGET).join(output).join(format!("{}.wasm", build.stem())))
+}
+
+/// Flags that shorten the paths of dependencies in panic messages to `crate-1.2.3/src/file.rs`: a page need not tell
+/// its visitors on whose machine it was built, and two machines build the same bytes.
+fn remap_sources() -> Result<String> {
+    // A bare clone has no sources yet, and the flags would change with the second build.
+    Cmd::cargo().args(["fetch", "--quiet", "--target", TARGET]).run()?;
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home =
+        home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).context("no CARGO_HOME and no home")?;
+    let mut registries: Vec<_> =
+        fs::read_dir(home.join("registry/src"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    registries.sort();
+    Ok(registries.iter().map(|path| format!("--remap-path-prefix={}/= ", path.display())).collect())
 }
 
 /// wasm-bindgen and wasm-opt, skipped while the compiled module is the one that they saw last.
