@@ -17,6 +17,8 @@ pub(crate) struct Overlay {
     topics: BTreeMap<Topic, TopicMesh>,
     /// Connected peers by topic, whether or not it is ours.
     subscribers: BTreeMap<Topic, BTreeMap<PeerId, Direction>>,
+    /// A mesh has changed since lanes were given.
+    is_changed: bool,
 }
 
 /// One topic that we subscribe to or published to of late.
@@ -55,12 +57,6 @@ pub(crate) enum Grafted {
     Unknown,
 }
 
-impl TopicMesh {
-    fn is_lane_due(&self) -> bool {
-        self.slots.len() != self.mesh.len() || !self.slots.iter().all(|peer| self.mesh.contains(peer))
-    }
-}
-
 impl Overlay {
     pub(crate) fn is_subscribed(&self, topic: &Topic) -> bool {
         self.topics.get(topic).is_some_and(|mesh| mesh.is_subscribed)
@@ -93,7 +89,7 @@ impl Overlay {
             }
         }
         if let Some(mesh) = self.topics.get_mut(topic) {
-            mesh.mesh.remove(&peer);
+            self.is_changed |= mesh.mesh.remove(&peer);
             mesh.fanout.remove(&peer);
         }
     }
@@ -131,6 +127,7 @@ impl Overlay {
             return Grafted::Refused;
         }
         mesh.mesh.insert(peer);
+        self.is_changed = true;
         Grafted::Accepted
     }
 
@@ -138,6 +135,7 @@ impl Overlay {
     pub(crate) fn on_prune(&mut self, peer: PeerId, topic: &Topic, backoff: Duration, now: Time) -> bool {
         let Some(mesh) = self.topics.get_mut(topic) else { return false };
         let was_neighbour = mesh.mesh.remove(&peer);
+        self.is_changed |= was_neighbour;
         if mesh.backoff.len() < limits::PEERS {
             mesh.backoff.insert(peer, now + backoff.min(BACKOFF_MAX));
         }
@@ -156,6 +154,7 @@ impl Overlay {
         };
         let chosen = sample(candidates.filter(may).collect(), missing, rng);
         mesh.mesh.extend(&chosen);
+        self.is_changed |= !chosen.is_empty();
         chosen.into_iter().map(|peer| Change::Graft { peer, topic: topic.clone() }).collect()
     }
 
@@ -186,6 +185,7 @@ impl Overlay {
         let is_inbound =
             |peer: &PeerId| directions.and_then(|peers| peers.get(peer)) != Some(&Direction::Outbound);
         let chosen = sample(mesh.mesh.iter().copied().filter(is_inbound).collect(), surplus, rng);
+        self.is_changed |= !chosen.is_empty();
         let prune = |peer: PeerId| {
             mesh.mesh.remove(&peer);
             mesh.backoff.insert(peer, now + PRUNE_BACKOFF);
@@ -238,21 +238,25 @@ impl Overlay {
 
     /// True when a mesh has changed since lanes were given.
     pub(crate) fn is_lane_due(&self) -> bool {
-        self.topics.values().any(TopicMesh::is_lane_due)
+        self.is_changed
     }
 
-    /// Gives new neighbours slots and closes gaps; everybody of a mesh that changed is to be told.
+    /// Gives new neighbours slots and closes gaps. Whose lane changed is to be told; beyond [`LANES`] neighbours, as a
+    /// relay may have, the rest get none and are asked for what they announce.
     pub(crate) fn assign_lanes(&mut self) -> Vec<(PeerId, Topic, Lane)> {
+        self.is_changed = false;
         let mut told = Vec::new();
         for (topic, mesh) in &mut self.topics {
-            if !mesh.is_lane_due() {
-                continue;
-            }
+            let before = mesh.slots.clone();
             mesh.slots.retain(|peer| mesh.mesh.contains(peer));
             mesh.granted.retain(|peer, _| mesh.mesh.contains(peer));
-            mesh.slots.extend(
-                mesh.mesh.iter().filter(|peer| !mesh.slots.contains(peer)).copied().collect::<Vec<_>>(),
-            );
+            let room = LANES.saturating_sub(mesh.slots.len());
+            let fresh = mesh.mesh.iter().filter(|peer| !mesh.slots.contains(peer)).take(room).copied();
+            let fresh: Vec<PeerId> = fresh.collect();
+            mesh.slots.extend(fresh);
+            if mesh.slots == before {
+                continue;
+            }
             let of = mesh.slots.len() as u32;
             let lanes = mesh.slots.iter().zip(0..);
             told.extend(lanes.map(|(&peer, slot)| (peer, topic.clone(), Lane { slot, of })));
@@ -274,6 +278,8 @@ pub(crate) fn sample<T>(mut items: Vec<T>, count: usize, rng: &mut Rng) -> Vec<T
     items
 }
 
+/// Most neighbours of a topic that push unasked. Guess: above the default of `mesh_max`.
+const LANES: usize = 16;
 /// gossipsub v1.1: one minute.
 pub(crate) const PRUNE_BACKOFF: Duration = Duration::from_secs(60);
 /// gossipsub v1.1: ten seconds after leaving a topic.
@@ -335,6 +341,26 @@ mod tests {
         assert_eq!(overlay.on_graft(PeerId([0; 32]), &other, Time::ZERO, &config), Grafted::Unknown);
         assert!(!overlay.on_prune(PeerId([0; 32]), &other, PRUNE_BACKOFF, Time::ZERO));
         assert!(overlay.topics.is_empty());
+    }
+
+    #[test]
+    fn lanes_are_told_to_those_whose_lane_changed() {
+        let (mut overlay, topic, _, config) = with_subscribers(40, Direction::Inbound);
+        overlay.subscribe(&topic);
+        let roomy = Config { mesh_max: 40, ..config };
+        let mut graft = |overlay: &mut Overlay, peer: u8| {
+            overlay.on_graft(PeerId([peer; 32]), &topic, Time::ZERO, &roomy);
+            overlay.assign_lanes()
+        };
+        assert_eq!(graft(&mut overlay, 0), [(PeerId([0; 32]), topic.clone(), Lane { slot: 0, of: 1 })]);
+        assert_eq!(graft(&mut overlay, 1).len(), 2, "there are more lanes now");
+        let told: usize = (2..40).map(|peer| graft(&mut overlay, peer).len()).sum();
+        assert_eq!(told, (3..=16).sum::<usize>(), "beyond 16 nobody is told");
+        overlay.on_peer_left(PeerId([0; 32]), &topic);
+        let told = overlay.assign_lanes();
+        assert_eq!(told.len(), 16);
+        assert!(told.iter().any(|(peer, _, _)| *peer == PeerId([16; 32])), "the next moves in");
+        assert!(!overlay.is_lane_due());
     }
 
     #[test]
