@@ -140,8 +140,9 @@ impl Mesh {
         if !self.record.is_empty() {
             self.send(peer, Body::Record(frame::Record { envelope: self.record.clone() }));
         }
-        let join: Vec<_> = self.overlay.subscriptions().map(|topic| topic.as_str().into()).collect();
-        if !join.is_empty() {
+        let topics: Vec<Topic> = self.overlay.subscriptions().cloned().collect();
+        for some in topics.chunks(TOPICS_PER_FRAME) {
+            let join = some.iter().map(|topic| topic.as_str().into()).collect();
             self.send(peer, Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
         }
     }
@@ -486,6 +487,8 @@ impl Mesh {
 
 /// Control frames that one input may cause: a subscription told to every peer. Guess.
 const OUTBOX_FRAMES: usize = 4 * limits::PEERS;
+/// Names of 256 bytes each, and what protobuf adds, stay below the limit of a control frame.
+const TOPICS_PER_FRAME: usize = limits::CONTROL_FRAME_BYTES / (limits::TOPIC_BYTES + 8);
 /// Messages of our own that wait to be encoded. Guess.
 const ENCODES: usize = 64;
 /// How long a banned peer stays out. Guess.

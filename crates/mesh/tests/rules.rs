@@ -18,6 +18,31 @@ fn a_new_peer_hears_our_subscriptions() {
 }
 
 #[test]
+fn the_longest_list_of_subscriptions_fits_the_limits() {
+    let mut node = Node::new(1);
+    for number in 0..limits::TOPICS_PER_PEER {
+        let name = format!("{number:0width$}", width = limits::TOPIC_BYTES);
+        node.handle(Input::Command(Command::Subscribe(Topic::new(name).expect("a name"))));
+    }
+    let said = node.connect(2);
+    let lens = said.iter().map(|output| match output {
+        Output::Send { frame, .. } => frame.wire_len(),
+        other => panic!("{other:?}"),
+    });
+    assert!(lens.clone().all(|len| len <= limits::CONTROL_FRAME_BYTES), "{:?}", lens.collect::<Vec<_>>());
+    let mut other = Node::new(2);
+    other.connect(1);
+    let joined: usize = said
+        .into_iter()
+        .map(|output| match output {
+            Output::Send { frame, .. } => other.receive_frame(1, frame).len(),
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(joined, limits::TOPICS_PER_PEER);
+}
+
+#[test]
 fn a_subscriber_is_grafted_at_once() {
     let mut node = Node::new(1);
     node.subscribe();

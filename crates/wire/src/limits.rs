@@ -39,8 +39,8 @@ pub const PIECES: usize = 256;
 /// Shortest piece, in bytes.
 pub const PIECE_BYTES_MIN: usize = 1024;
 
-/// Most topics one peer may subscribe to (rust-libp2p's gossipsub filters at 100 per request).
-pub const TOPICS_PER_PEER: usize = 256;
+/// Most topics one peer may subscribe to, and so most rooms that a relay can follow. Their names are at most 256 KiB.
+pub const TOPICS_PER_PEER: usize = 1024;
 
 /// Most peers in one mesh machine.
 pub const PEERS: usize = 4096;
