@@ -186,7 +186,7 @@ pub(crate) struct Decode {
 
 #[derive(Debug)]
 struct Recovery {
-    /// Source pieces that did not come as they are.
+    /// Pieces that did not come as they are.
     missing: Vec<usize>,
     /// Makes them, a row each.
     job: Product<Bytes>,
@@ -241,6 +241,49 @@ impl Decode {
         }
         Step::More
     }
+}
+
+/// Makes the parity pieces that did not come, so that a node that has the whole can serve every piece.
+#[derive(Debug)]
+pub(crate) struct Regenerate {
+    pub(crate) id: MessageId,
+    generation: usize,
+    recovery: Option<Recovery>,
+}
+
+impl Regenerate {
+    pub(crate) fn new(id: MessageId) -> Self {
+        Self { id, generation: 0, recovery: None }
+    }
+
+    /// Works for about `budget` bytes. [`Step::Whole`] when every piece is there.
+    pub(crate) fn step(&mut self, transfer: &mut Transfer, budget: &mut usize) -> Step {
+        while *budget > 0 {
+            let Some(pieces) = transfer.generations.get_mut(self.generation) else { return Step::Whole };
+            let mut recovery = self.recovery.take().unwrap_or_else(|| parity(pieces));
+            let before = recovery.job.remaining();
+            let is_left = recovery.job.step(*budget as u64);
+            *budget = budget.saturating_sub((before - recovery.job.remaining()) as usize);
+            if is_left {
+                self.recovery = Some(recovery);
+            } else if adopt(recovery, pieces) {
+                self.generation += 1;
+            } else {
+                return Step::Inconsistent;
+            }
+        }
+        Step::More
+    }
+}
+
+fn parity(pieces: &Pieces) -> Recovery {
+    let shape = pieces.generation.shape;
+    let missing: Vec<usize> =
+        (shape.k()..shape.pieces()).filter(|&piece| pieces.pieces[piece].is_none()).collect();
+    let sources = pieces.pieces[..shape.k()].iter().flatten().cloned().collect();
+    let encoder = Encoder::new(shape, sources).expect("a whole message has all its sources");
+    let job = encoder.into_product(&missing).expect("these are indexes of this shape");
+    Recovery { missing, job }
 }
 
 fn recovery(pieces: &Pieces) -> Recovery {

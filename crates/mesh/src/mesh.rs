@@ -16,7 +16,7 @@ use crate::{
     api::{Command, Config, Event, Publish, PublishError, Trace},
     frame::{self, Body, Frame},
     gossip::Asked,
-    job::{Decode, Encode},
+    job::{Decode, Encode, Regenerate},
     lane::Lane,
     link::Link,
     overlay::{Change, Grafted, Overlay},
@@ -40,6 +40,8 @@ pub struct Mesh {
     encodes: VecDeque<Encode>,
     /// Messages that have all pieces and are not checked as a whole yet, in order.
     pub(crate) decodes: VecDeque<Decode>,
+    /// Whole messages whose parity is made again for neighbours, in order.
+    pub(crate) regenerates: VecDeque<Regenerate>,
     pub(crate) outbox: Outbox<Frame, Event>,
     /// Our own signed peer record.
     record: Bytes,
@@ -88,11 +90,13 @@ impl Machine for Mesh {
                 }
             } else if let Some(decode) = self.decodes.pop_front() {
                 self.on_decode(decode, now.time, &mut left);
+            } else if let Some(regenerate) = self.regenerates.pop_front() {
+                self.on_regenerate(regenerate, now.time, &mut left);
             } else {
                 return false;
             }
         }
-        !self.encodes.is_empty() || !self.decodes.is_empty()
+        !(self.encodes.is_empty() && self.decodes.is_empty() && self.regenerates.is_empty())
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -115,6 +119,7 @@ impl Mesh {
             asked: Asked::default(),
             encodes: VecDeque::new(),
             decodes: VecDeque::new(),
+            regenerates: VecDeque::new(),
             outbox: Outbox::new(OUTBOX_FRAMES),
             record: Bytes::new(),
             last_seqno: 0,

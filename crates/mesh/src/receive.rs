@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::{
     api::{Content, Event, Message, Trace},
     frame,
-    job::{Decode, Step, payload},
+    job::{Decode, Regenerate, Step, payload},
     link::{Link, Place},
     manifest::Manifest,
     mesh::Mesh,
@@ -204,6 +204,21 @@ impl Mesh {
         }
     }
 
+    pub(crate) fn on_regenerate(&mut self, mut regenerate: Regenerate, now: Time, budget: &mut usize) {
+        let Some(transfer) = self.transfers.get_mut(&regenerate.id) else { return };
+        if transfer.neighbours.values().all(|neighbour| neighbour.is_done) {
+            return;
+        }
+        match regenerate.step(transfer, budget) {
+            Step::More => self.regenerates.push_front(regenerate),
+            Step::Whole => self.offer(regenerate.id, false),
+            Step::Inconsistent => {
+                let publisher = transfer.manifest.publisher;
+                self.punish(publisher, Offence::fatal("published parity is not made of the sources"), now);
+            }
+        }
+    }
+
     /// The payload is there and verified: deliver it, and spread it if it came whole.
     fn on_whole(&mut self, id: MessageId, now: Time) {
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
@@ -227,6 +242,8 @@ impl Mesh {
         if is_inline {
             self.tell_all_done(id, now);
             self.offer(id, true);
+        } else {
+            self.regenerates.push_back(Regenerate::new(id));
         }
     }
 
