@@ -3,6 +3,7 @@
 //! One file per command. Progress goes to standard error; standard output carries only what was asked for.
 #![allow(clippy::disallowed_methods, reason = "a build tool measures how long its steps take")]
 
+mod bench;
 mod check;
 mod config;
 mod demo;
@@ -39,6 +40,8 @@ enum Command {
     Web(web::Args),
     /// Measure the browser package: raw, gzip and brotli bytes.
     Size(size::Args),
+    /// Measure beside rivals, in one run: `bench rlnc --json`.
+    Bench(bench::Args),
     /// Run one wasm test binary in Node.js; cargo calls this in the `wasm` suite.
     #[command(hide = true)]
     WasmRunner(test::wasm_runner::Args),
@@ -61,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(args) => check::run(&args),
         Command::Web(args) => web::run(&args),
         Command::Size(args) => size::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::WasmRunner(args) => test::wasm_runner::run(&args),
     }
 }
