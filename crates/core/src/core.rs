@@ -138,7 +138,9 @@ impl Machine for Core {
                 self.mesh.handle(now, Input::Connected { peer, direction });
             }
             Input::Disconnected { peer } => {
-                self.links.remove(&peer);
+                if let Some(flow) = self.links.remove(&peer) {
+                    self.uplink.lost(flow.in_flight());
+                }
                 self.mesh.handle(now, Input::Disconnected { peer });
             }
             Input::Received { peer, frame } => self.on_received(now, peer, frame),

@@ -61,11 +61,18 @@ impl LinkFlow {
         self.pace.rate()
     }
 
-    /// One bandwidth-delay product and [`SLACK`]; [`INITIAL_WINDOW`] before anything is known.
+    /// One bandwidth-delay product and [`SLACK`]; while the rate still grows two products, so that a slow link is not
+    /// swamped before it is known to be one.
     pub(crate) fn window(&self) -> u64 {
         match self.round_trip.min() {
             None => INITIAL_WINDOW,
-            Some(rtt) => bytes_in(self.pace.rate(), rtt).saturating_mul(self.pace.startup_gain()) + SLACK,
+            Some(rtt) => {
+                let product = bytes_in(self.pace.rate(), rtt);
+                match self.pace.startup {
+                    Some(_) => product.saturating_mul(2).max(INITIAL_WINDOW),
+                    None => product + SLACK,
+                }
+            }
         }
     }
 
@@ -79,7 +86,8 @@ impl LinkFlow {
         let is_idle = self.in_flight() == 0;
         self.sent += len;
         let link = self.pace.on_sent(now, len, is_idle);
-        let uplink = uplink.on_sent(now, len, false);
+        let is_uplink_idle = uplink.under_way == 0;
+        let uplink = uplink.on_sent(now, len, is_uplink_idle);
         self.departures.push_back(Departure { end: self.sent, at: now, link, uplink });
     }
 
@@ -135,6 +143,8 @@ pub(crate) struct Pace {
     /// Bytes acknowledged so far, and when the last were.
     delivered: u64,
     delivered_at: Time,
+    /// Bytes sent, and neither acknowledged nor lost with their link.
+    under_way: u64,
     rate: WindowedMax,
     /// Bytes that may go at `tokens_at`; negative after a frame that was longer than what was left.
     tokens: i64,
@@ -178,6 +188,7 @@ impl Default for Pace {
         Self {
             delivered: 0,
             delivered_at: Time::ZERO,
+            under_way: 0,
             rate: WindowedMax::default(),
             tokens: INITIAL_WINDOW as i64,
             tokens_at: Time::ZERO,
@@ -192,10 +203,6 @@ impl Pace {
     /// Bytes per second; 0 before anything was measured.
     pub(crate) fn rate(&self) -> u64 {
         self.rate.max()
-    }
-
-    fn startup_gain(&self) -> u64 {
-        if self.startup.is_some() { 2 } else { 1 }
     }
 
     fn send_rate(&self) -> u64 {
@@ -217,6 +224,7 @@ impl Pace {
         let most = bytes_in(self.send_rate(), BURST) as i64;
         self.tokens = self.tokens.saturating_add(earned).min(most) - len as i64;
         self.tokens_at = now;
+        self.under_way += len;
         if is_idle {
             self.delivered_at = now;
         }
@@ -226,6 +234,12 @@ impl Pace {
     fn delivered(&mut self, now: Time, bytes: u64) {
         self.delivered += bytes;
         self.delivered_at = now;
+        self.under_way = self.under_way.saturating_sub(bytes);
+    }
+
+    /// A link is gone with this many bytes under way.
+    pub(crate) fn lost(&mut self, bytes: u64) {
+        self.under_way = self.under_way.saturating_sub(bytes);
     }
 
     /// The frame that left at `mark` was acknowledged after `rtt`.

@@ -145,6 +145,20 @@ fn a_slow_link_holds_little_and_lets_control_through() {
     assert!(longest <= idle + idle + frame + frame, "{longest:?}, idle {idle:?}, frame {frame:?}");
 }
 
+/// What was measured long ago, or over the silence since, must not hold back what comes now.
+#[test]
+fn an_idle_minute_does_not_slow_the_next_message() {
+    let mut room = Room::star(31, 8, Duration::from_millis(50));
+    room.run(Duration::from_secs(60));
+    let start = room.world.time();
+    let id = room.publish(NodeIndex(0), random(1 << 20, 5));
+    while !room.missing(id, &[NodeIndex(0)]).is_empty() {
+        room.run(Duration::from_millis(10));
+        // Eight copies at 50 Mbit/s are 1.3 s; the rate is found in half a second.
+        assert!(room.world.time().since(start) < Duration::from_secs(3));
+    }
+}
+
 /// The publisher's link is slow, a third node's is fast: the receiver has enough long before the publisher is through.
 #[test]
 fn done_stops_the_flow_on_a_slow_link() {
