@@ -88,17 +88,26 @@ struct Product<'a, 'b> {
 }
 
 impl Product<'_, '_> {
-    /// Whole tiles, from sources where they lie.
+    /// Whole tiles, from sources where they lie. Few rows are as fast as the sources arrive, so these are read a few at
+    /// a time along a whole block: the prefetcher follows that many, and the sums wait in the first-level cache.
     ///
     /// # Safety
     ///
     /// As [`gemm`]; every row reaches to the end of `columns`, a multiple of the tile's width.
     #[inline(always)]
     unsafe fn direct<I: Isa, const V: usize, const DEPTH: usize>(&mut self, columns: Range<usize>) {
-        let src = self.src;
-        for block in blocks(columns, src.len(), V * I::WIDTH) {
-            // SAFETY: a block is a part of `columns`.
-            unsafe { self.strips::<I, V, DEPTH, _>(block, |column| InPlace { rows: src, column }) };
+        let (rows, k) = (self.src, self.src.len());
+        let streams = if self.dst.len() <= STREAMED_ROWS { STREAMS } else { k };
+        for block in blocks(columns, self.dst.len(), V * I::WIDTH) {
+            for first in (0..k).step_by(streams) {
+                let part = Part {
+                    columns: block.clone(),
+                    sources: first..k.min(first + streams),
+                    start: if first == 0 { self.start } else { Start::Dst },
+                };
+                // SAFETY: a block is a part of `columns`.
+                unsafe { self.strips::<I, V, DEPTH, _>(&part, |column| InPlace { rows, column }) };
+            }
         }
     }
 
@@ -126,9 +135,10 @@ impl Product<'_, '_> {
                 }
             }
             let first = block.start;
+            let part = Part { columns: block, sources: 0..self.src.len(), start: self.start };
             // SAFETY: a block is a part of `columns`, and the tile of every one of its columns was written above.
             unsafe {
-                self.strips::<I, V, DEPTH, _>(block, |column| Packed {
+                self.strips::<I, V, DEPTH, _>(&part, |column| Packed {
                     base: base.add((column - first) / width * tile_bytes),
                     stride: width,
                 });
@@ -159,23 +169,24 @@ impl Product<'_, '_> {
             let mut out = [0; MAX_WIDTH];
             out[..len].copy_from_slice(&row[columns.clone()]);
             // SAFETY: `out` has room for the widest vector, `sources` are K vectors.
-            unsafe { tile::<I, _, 1, 1, DEPTH>([out.as_mut_ptr()], sources, coef, self.start) };
+            unsafe { tile::<I, _, 1, 1, DEPTH>([out.as_mut_ptr()], sources, coef, 0..k, self.start) };
             row[columns.clone()].copy_from_slice(&out[..len]);
         }
     }
 
-    /// All tiles of one block, four rows at a time. `sources` gives what lies at a column.
+    /// All tiles of one part, up to four rows at a time. `sources` gives what lies at a column.
     ///
     /// # Safety
     ///
-    /// As [`direct`](Self::direct), and `sources` gives K rows of at least one tile for every tile of `block`.
+    /// As [`direct`](Self::direct), and `sources` gives those of `part` for at least one tile at every
+    /// tile's column.
     #[inline(always)]
     unsafe fn strips<I: Isa, const V: usize, const DEPTH: usize, S: Sources>(
         &mut self,
-        block: Range<usize>,
+        part: &Part,
         sources: impl Fn(usize) -> S + Copy,
     ) {
-        let (k, start) = (self.src.len(), self.start);
+        let k = self.src.len();
         // Five rows are three and two, not four and one: all tiles alike use the multiplier best.
         let height = self.dst.len().div_ceil(self.dst.len().div_ceil(STRIP_ROWS).max(1)).max(1);
         for (rows, coef) in self.dst.chunks_mut(height).zip(self.coef.chunks(height * k)) {
@@ -183,11 +194,11 @@ impl Product<'_, '_> {
             unsafe {
                 match rows {
                     [a, b, c, d] => {
-                        strip::<I, S, 4, V, DEPTH>([a, b, c, d], coef, block.clone(), sources, start);
+                        strip::<I, S, 4, V, DEPTH>([a, b, c, d], coef, part, sources);
                     }
-                    [a, b, c] => strip::<I, S, 3, V, DEPTH>([a, b, c], coef, block.clone(), sources, start),
-                    [a, b] => strip::<I, S, 2, V, DEPTH>([a, b], coef, block.clone(), sources, start),
-                    [a] => strip::<I, S, 1, V, DEPTH>([a], coef, block.clone(), sources, start),
+                    [a, b, c] => strip::<I, S, 3, V, DEPTH>([a, b, c], coef, part, sources),
+                    [a, b] => strip::<I, S, 2, V, DEPTH>([a, b], coef, part, sources),
+                    [a] => strip::<I, S, 1, V, DEPTH>([a], coef, part, sources),
                     _ => unreachable!("chunks of one to four"),
                 }
             }
@@ -195,7 +206,15 @@ impl Product<'_, '_> {
     }
 }
 
-/// The tiles of `R` rows over one block.
+/// One pass over whole tiles of columns.
+struct Part {
+    columns: Range<usize>,
+    /// Which of the K sources to add.
+    sources: Range<usize>,
+    start: Start,
+}
+
+/// The tiles of `R` rows over one part.
 ///
 /// # Safety
 ///
@@ -204,33 +223,34 @@ impl Product<'_, '_> {
 unsafe fn strip<I: Isa, S: Sources, const R: usize, const V: usize, const DEPTH: usize>(
     rows: [&mut &mut [u8]; R],
     coef: &[u8],
-    block: Range<usize>,
+    part: &Part,
     sources: impl Fn(usize) -> S,
-    start: Start,
 ) {
     let rows = rows.map(|row| row.as_mut_ptr());
-    for column in block.step_by(V * I::WIDTH) {
-        // SAFETY: every row reaches to the end of the block, and the block is whole tiles.
+    for column in part.columns.clone().step_by(V * I::WIDTH) {
+        // SAFETY: every row reaches to the end of the part, and the part is whole tiles.
         unsafe {
-            tile::<I, S, R, V, DEPTH>(rows.map(|row| row.add(column)), sources(column), coef, start);
+            let out = rows.map(|row| row.add(column));
+            tile::<I, S, R, V, DEPTH>(out, sources(column), coef, part.sources.clone(), part.start);
         }
     }
 }
 
-/// One tile: `R` rows x `V` vectors of sums.
+/// One tile: `R` rows x `V` vectors of sums, of the sources in `range`.
 ///
 /// # Safety
 ///
-/// As [`gemm`]; `out` and `sources` are valid for `V` vectors, and `coef` is `R` rows of one byte per source.
+/// As [`gemm`]; `out` and `sources` are valid for `V` vectors, `coef` is `R` rows of K bytes, and `range` is within K.
 #[inline(always)]
 unsafe fn tile<I: Isa, S: Sources, const R: usize, const V: usize, const DEPTH: usize>(
     out: [*mut u8; R],
     sources: S,
     coef: &[u8],
+    range: Range<usize>,
     start: Start,
 ) {
     let k = coef.len() / R;
-    // SAFETY: the caller's word; `index` stays below K, and so does a coefficient's place below R * K.
+    // SAFETY: the caller's word; `index` stays in `range`, and so does a coefficient's place below R * K.
     unsafe {
         let mut sums = [[I::zero(); V]; R];
         if start == Start::Dst {
@@ -240,12 +260,12 @@ unsafe fn tile<I: Isa, S: Sources, const R: usize, const V: usize, const DEPTH: 
                 }
             }
         }
-        let mut index = 0;
-        while index + DEPTH <= k {
+        let mut index = range.start;
+        while index + DEPTH <= range.end {
             sums = add_sources::<I, S, R, V, DEPTH>(sums, sources, coef, k, index);
             index += DEPTH;
         }
-        while index < k {
+        while index < range.end {
             sums = add_sources::<I, S, R, V, 1>(sums, sources, coef, k, index);
             index += 1;
         }
@@ -351,14 +371,20 @@ impl Scratch {
     }
 }
 
-/// The columns in blocks of whole tiles, such that all sources of a block stay in the first-level cache.
-fn blocks(columns: Range<usize>, sources: usize, tile: usize) -> impl Iterator<Item = Range<usize>> {
-    let width = (BLOCK_BYTES / sources / tile).max(1) * tile;
+/// The columns in blocks of whole tiles, such that so many rows of a block stay in the first-level cache.
+fn blocks(columns: Range<usize>, rows: usize, tile: usize) -> impl Iterator<Item = Range<usize>> {
+    let width = (BLOCK_BYTES / rows.max(1) / tile).max(1) * tile;
     columns.clone().step_by(width).map(move |start| start..columns.end.min(start + width))
 }
 
-/// Bytes of all sources in one block: two thirds of the first-level cache of current CPUs.
+/// Bytes of all rows of one block: two thirds of the first-level cache of current CPUs.
 const BLOCK_BYTES: usize = 32 * 1024;
+
+/// Sources that are read side by side where the prefetcher sets the pace.
+const STREAMS: usize = 16;
+
+/// Up to so many output rows, the prefetcher sets the pace.
+const STREAMED_ROWS: usize = 2;
 
 /// Most rows of a tile.
 const STRIP_ROWS: usize = 4;
