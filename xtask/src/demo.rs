@@ -1,17 +1,17 @@
 //! `cargo xtask demo`: a relay with the demo app, from a clone, in one command.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use crate::process::Cmd;
-use crate::test::{app, native};
+use crate::test::app;
 use crate::tools;
 use crate::web::{self, Quality};
-use crate::workspace::root;
+use crate::workspace::{Workspace, root};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -31,8 +31,14 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) fn run(args: &Args) -> Result<()> {
     web::build(Quality::Shipped)?;
     app()?;
-    let program = native("release")?;
+    let program = native()?;
     if args.check { prove(&program, args) } else { show(&program, args) }
+}
+
+/// Builds the `braidcast` program as it is shipped; returns its path.
+fn native() -> Result<PathBuf> {
+    Cmd::cargo().args(["build", "--release", "--package=braidcast-native"]).run()?;
+    Ok(Workspace::load()?.target_directory.join("release/braidcast"))
 }
 
 /// Runs the relay until the user stops it.

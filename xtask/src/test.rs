@@ -41,7 +41,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn rust() -> Result<()> {
-    Cmd::cargo().args(["test", "--workspace", "--exclude=braidcast-web"]).keep_stdout().run()
+    Cmd::cargo()
+        .args(["test", "--workspace", "--exclude=braidcast-web", "--no-fail-fast"])
+        .keep_stdout()
+        .run()
 }
 
 /// The crates that have learnt to name their tests for wasm, with this program as cargo's runner.
@@ -73,7 +76,7 @@ fn node() -> Result<()> {
     Cmd::new(tools::test_node()?)
         .arg("--test")
         .args(test_files("node")?)
-        .env("BRAIDCAST_BIN", native("dev")?)
+        .env("BRAIDCAST_BIN", native()?)
         .keep_stdout()
         .run()
 }
@@ -86,7 +89,7 @@ fn browser() -> Result<()> {
     Cmd::new(tools::test_node()?)
         .arg("--test")
         .args(test_files("browser")?)
-        .env("BRAIDCAST_BIN", native("dev")?)
+        .env("BRAIDCAST_BIN", native()?)
         .env("CHROMIUM", chromium)
         .keep_stdout()
         .run()
@@ -98,11 +101,11 @@ pub(crate) fn app() -> Result<()> {
     Cmd::new("npm").args(["run", "build"]).dir(&root().join("www")).run()
 }
 
-/// Builds the `braidcast` program; returns its path.
-pub(crate) fn native(profile: &str) -> Result<PathBuf> {
-    Cmd::cargo().args(["build", "--package=braidcast-native", "--profile", profile]).run()?;
-    let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(Workspace::load()?.target_directory.join(folder).join("braidcast"))
+/// Builds the `braidcast` program for the tests; returns its path.
+fn native() -> Result<PathBuf> {
+    // All members are chosen as in the suite `rust`: cargo then settles on the same features, and reuses libp2p.
+    Cmd::cargo().args(["build", "--workspace", "--exclude=braidcast-web", "--bin=braidcast"]).run()?;
+    Ok(Workspace::load()?.target_directory.join("debug/braidcast"))
 }
 
 /// `tests/<folder>/*.test.*`, each named: Node.js 20 and 22 disagree on folders and patterns.
