@@ -161,19 +161,33 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, counters: Arc<C
             _ = &mut stop => break,
         };
         let connection = graceful.watch(connection(stream, router.clone()));
-        let counters = counters.clone();
+        let counted = Counted::new(counters.clone());
         tokio::spawn(async move {
-            counters.http_connections.fetch_add(1, Relaxed);
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "HTTP connection ended");
             }
-            counters.http_connections.fetch_sub(1, Relaxed);
-            drop(slot);
+            drop((counted, slot));
         });
     }
     drop(listener);
     if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
         tracing::debug!("HTTP responses were cut off");
+    }
+}
+
+/// An open connection.
+struct Counted(Arc<Counters>);
+
+impl Counted {
+    fn new(counters: Arc<Counters>) -> Self {
+        counters.http_connections.fetch_add(1, Relaxed);
+        Self(counters)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.http_connections.fetch_sub(1, Relaxed);
     }
 }
 
