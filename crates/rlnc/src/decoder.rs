@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::cauchy;
 use crate::elimination::Elimination;
-use crate::{Engine, Incomplete, Product, Shape, ShapeError, Shard};
+use crate::{DecodeError, Engine, Incomplete, Product, Shape, ShapeError, Shard};
 
 /// Who sent a shard; numbers given out by the caller.
 pub type Tag = u32;
@@ -96,12 +96,7 @@ impl<B: AsRef<[u8]>> Decoder<B> {
     ) -> Result<Progress, ShapeError> {
         self.shape.check_coefficients(coefficients)?;
         self.shape.check_payload(payload.as_ref())?;
-        let is_innovative = !self.is_complete() && self.elimination.insert(coefficients);
-        let shelf = if is_innovative { &mut self.held } else { &mut self.spares };
-        if is_innovative || shelf.len() < self.max_spares {
-            shelf.push(Held { shard: Shard { coefficients: coefficients.to_vec(), payload }, from });
-        }
-        Ok(if is_innovative { Progress::Innovative { rank: self.rank() } } else { Progress::Dependent })
+        Ok(self.take(Shard { coefficients: coefficients.to_vec(), payload }, from))
     }
 
     /// Takes in piece `index` (sources 0..K, parity K..K + M), whose coefficients its index tells.
@@ -112,7 +107,18 @@ impl<B: AsRef<[u8]>> Decoder<B> {
         from: Option<Tag>,
     ) -> Result<Progress, ShapeError> {
         let coefficients = cauchy::coefficients(&self.shape, index)?;
-        self.push(&coefficients, payload, from)
+        self.shape.check_payload(payload.as_ref())?;
+        Ok(self.take(Shard { coefficients, payload }, from))
+    }
+
+    /// Takes in a shard whose lengths were checked.
+    fn take(&mut self, shard: Shard<B>, from: Option<Tag>) -> Progress {
+        let is_innovative = !self.is_complete() && self.elimination.insert(&shard.coefficients);
+        let shelf = if is_innovative { &mut self.held } else { &mut self.spares };
+        if is_innovative || shelf.len() < self.max_spares {
+            shelf.push(Held { shard, from });
+        }
+        if is_innovative { Progress::Innovative { rank: self.rank() } } else { Progress::Dependent }
     }
 
     /// The shards held, in the order they came; for a [`Recoder`](crate::Recoder).
@@ -122,7 +128,7 @@ impl<B: AsRef<[u8]>> Decoder<B> {
 
     /// Whether source piece `piece` can be made from what is held; true for pieces that came as they are.
     pub fn is_determined(&self, piece: usize) -> bool {
-        self.elimination.transform(piece).is_some()
+        self.elimination.is_determined(piece)
     }
 
     /// The source pieces that can be made from what is held, in rising order.
@@ -132,12 +138,14 @@ impl<B: AsRef<[u8]>> Decoder<B> {
 
     /// The payload that is source piece `piece` as it stands, if one is held.
     pub fn received(&self, piece: usize) -> Option<&B> {
-        let column = self.elimination.transform(piece).and_then(unit_column)?;
-        self.elimination.slot(column).map(|slot| &self.held[slot].shard.payload)
+        self.elimination.unit(piece).map(|slot| &self.held[slot].shard.payload)
     }
 
     /// Source piece `piece`, if it is determined: `rank()` * `piece_len` coef-bytes of work, or a copy.
     pub fn piece(&self, piece: usize) -> Option<Vec<u8>> {
+        if let Some(payload) = self.received(piece) {
+            return Some(payload.as_ref().to_vec());
+        }
         let transform = self.elimination.transform(piece)?;
         let mut bytes = vec![0; self.shape.piece_len()];
         let (payloads, factors): (Vec<&[u8]>, Vec<u8>) = self
@@ -157,35 +165,45 @@ impl<B: AsRef<[u8]>> Decoder<B> {
     pub fn decode_all(&self) -> Result<Vec<u8>, Incomplete> {
         self.check_complete()?;
         let mut out = vec![0; self.shape.sources_len()];
-        let mut products = Vec::new();
+        self.write(&mut out);
+        Ok(out)
+    }
+
+    /// [`decode_all`](Self::decode_all) into a buffer of K * `piece_len` bytes that the caller has.
+    pub fn decode_into(&self, out: &mut [u8]) -> Result<(), DecodeError> {
+        self.check_complete()?;
+        if out.len() != self.shape.sources_len() {
+            return Err(ShapeError::Length { got: out.len(), expected: self.shape.sources_len() }.into());
+        }
+        self.write(out);
+        Ok(())
+    }
+
+    /// At full rank.
+    fn write(&self, out: &mut [u8]) {
+        let (mut products, mut factors) = (Vec::new(), Vec::new());
         for (piece, out) in out.chunks_exact_mut(self.shape.piece_len()).enumerate() {
             match self.received(piece) {
                 Some(payload) => out.copy_from_slice(payload.as_ref()),
-                None => products.push(out),
+                None => {
+                    products.push(out);
+                    factors.extend_from_slice(self.factors(piece));
+                }
             }
         }
         let payloads: Vec<&[u8]> = self.by_column().flatten().map(AsRef::as_ref).collect();
         self.engine
-            .gemm(&mut products, &payloads, &self.missing_rows().1)
+            .gemm(&mut products, &payloads, &factors)
             .expect("one row of factors per missing piece, and all have the length of a piece");
-        Ok(out)
+    }
+
+    /// At full rank: how a piece that did not come as it is is made, a factor per column.
+    fn factors(&self, piece: usize) -> &[u8] {
+        self.elimination.transform(piece).expect("at full rank every piece is determined")
     }
 
     fn check_complete(&self) -> Result<(), Incomplete> {
         if self.is_complete() { Ok(()) } else { Err(Incomplete { rank: self.rank(), k: self.shape.k() }) }
-    }
-
-    /// At full rank: the pieces that did not come as they are, and how each is made, a factor per column.
-    fn missing_rows(&self) -> (Vec<usize>, Vec<u8>) {
-        let missing: Vec<usize> =
-            (0..self.shape.k()).filter(|&piece| self.received(piece).is_none()).collect();
-        let mut coefficients = Vec::with_capacity(missing.len() * self.shape.k());
-        for &piece in &missing {
-            let transform =
-                self.elimination.transform(piece).expect("at full rank every piece is determined");
-            coefficients.extend_from_slice(transform);
-        }
-        (missing, coefficients)
     }
 
     /// For each column, the payload that the factors of a transform in that column belong to.
@@ -201,7 +219,9 @@ impl<B: AsRef<[u8]> + Clone> Decoder<B> {
     /// The job holds clones of the payloads, so the decoder may be dropped.
     pub fn missing(&self) -> Result<(Vec<usize>, Product<B>), Incomplete> {
         self.check_complete()?;
-        let (missing, coefficients) = self.missing_rows();
+        let missing: Vec<usize> =
+            (0..self.shape.k()).filter(|&piece| self.received(piece).is_none()).collect();
+        let coefficients = missing.iter().flat_map(|&piece| self.factors(piece)).copied().collect();
         let payloads = self.by_column().flatten().cloned().collect();
         let job = Product::new(self.engine, payloads, coefficients, missing.len(), self.shape.piece_len());
         Ok((missing, job))
@@ -233,13 +253,6 @@ impl<B: AsRef<[u8]> + Clone> Decoder<B> {
     fn not_from(&self, tag: Tag) -> impl Iterator<Item = &Held<B>> {
         self.held.iter().chain(&self.spares).filter(move |held| held.from != Some(tag))
     }
-}
-
-/// The one place where `transform` is 1, if it is 0 everywhere else.
-fn unit_column(transform: &[u8]) -> Option<usize> {
-    let column = transform.iter().position(|&factor| factor != 0)?;
-    let is_unit = transform[column] == 1 && transform[column + 1..].iter().all(|&factor| factor == 0);
-    is_unit.then_some(column)
 }
 
 #[cfg(test)]
@@ -363,6 +376,10 @@ mod tests {
         let (missing, job) = decoder.missing().unwrap();
         assert_eq!((&missing[..], job.remaining()), (&[1, 2][..], (2 * K * LEN) as u64));
         assert_eq!(job.finish(), sources()[1..3].concat());
+        let mut out = vec![0; K * LEN];
+        let length = ShapeError::Length { got: LEN, expected: K * LEN };
+        assert_eq!(decoder.decode_into(&mut out[..LEN]), Err(DecodeError::Shape(length)));
+        assert_eq!((decoder.decode_into(&mut out), out), (Ok(()), sources().concat()));
         assert_eq!(decoder.decode_all(), Ok(sources().concat()));
     }
 

@@ -8,93 +8,131 @@ use crate::gf256;
 
 /// The reduced row echelon form of the vectors inserted, and how each of its rows is made from them.
 ///
-/// The s-th inserted vector has a *pivot*: a column where row s is 1 and all other rows are 0. These ones and zeros go
-/// without saying, so their places hold the transform (Gauss-Jordan inversion in place). Of row r,
+/// Every inserted vector has a *pivot*: a column where its row is 1 and all other rows are 0. These ones and zeros go
+/// without saying, so their places hold the transform (Gauss-Jordan inversion in place). Of one row,
 ///
 /// ```text
 ///   cell c = the c-th coefficient of the row,               if c is nobody's pivot
-///          = how much of the s-th inserted vector is in it,  if c is the pivot of vector s
+///          = how much of the inserted vector v is in it,     if c is the pivot of v
 /// ```
 ///
-/// The s-th inserted payload enters the same sum; that is why payloads can wait, untouched, for the end.
+/// The payload of v enters the same sum; that is why payloads can wait, untouched, for the end. A source piece that
+/// came as it is needs no row: it is its own, nothing is ever added to it, and its cell in other rows is its factor.
 #[derive(Clone, Debug)]
 pub(crate) struct Elimination {
     engine: Engine,
-    /// K, the length of a vector.
-    k: usize,
-    /// The pivot of each inserted vector.
+    /// For each column, the vector whose pivot it is.
+    columns: Vec<Option<Entry>>,
+    rank: usize,
+    /// The pivot of each row.
     pivots: Vec<usize>,
-    /// For each column, the vector whose pivot it is; there are at most 256.
-    slots: Vec<Option<u8>>,
-    /// One row per inserted vector, `stride(k)` bytes each; those after the first K are 0.
+    /// `stride(K)` bytes per row; those after the first K are 0.
     cells: Vec<u8>,
+}
+
+/// An inserted vector.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// How many were inserted before it.
+    slot: usize,
+    /// Its row; a vector that was 1 at its pivot and 0 elsewhere has none.
+    row: Option<usize>,
 }
 
 impl Elimination {
     pub(crate) fn new(engine: Engine, k: usize) -> Self {
-        Self { engine, k, pivots: Vec::new(), slots: vec![None; k], cells: Vec::new() }
+        Self { engine, columns: vec![None; k], rank: 0, pivots: Vec::new(), cells: Vec::new() }
     }
 
     pub(crate) fn rank(&self) -> usize {
-        self.pivots.len()
+        self.rank
     }
 
     /// Whether `vector`, of K bytes, is outside the span of those inserted.
     pub(crate) fn is_innovative(&self, vector: &[u8]) -> bool {
-        self.new_pivot(&self.reduced(vector)).is_some()
+        self.is_new_unit(vector).is_some() || self.new_pivot(&self.reduced(vector)).is_some()
     }
 
     /// Takes `vector`, of K bytes, in as the `rank()`-th one if it is innovative; else changes nothing.
     pub(crate) fn insert(&mut self, vector: &[u8]) -> bool {
+        if let Some(pivot) = self.is_new_unit(vector) {
+            self.register(pivot, None);
+            return true;
+        }
         let mut unscaled = self.reduced(vector);
         let Some(pivot) = self.new_pivot(&unscaled) else { return false };
         let scale = gf256::inv(unscaled[pivot]).expect("the pivot is not 0");
         unscaled[pivot] = 1;
-        let mut row = vec![0; unscaled.len()];
-        self.engine.gemm(&mut [&mut row], &[&unscaled], &[scale]).expect("one factor, rows of equal length");
-        self.clear_column(pivot, &row);
-        self.slots[pivot] = Some(self.rank() as u8);
+        self.append_row(&unscaled, scale);
+        self.clear_column(pivot);
+        self.register(pivot, Some(self.pivots.len()));
         self.pivots.push(pivot);
-        self.cells.extend_from_slice(&row);
         true
     }
 
     /// Which inserted vector has its pivot in this column.
     pub(crate) fn slot(&self, column: usize) -> Option<usize> {
-        self.slots[column].map(usize::from)
+        self.columns[column].map(|entry| entry.slot)
     }
 
-    /// How source piece `piece` is made, if the vectors inserted determine it: K factors, by column. Factor c belongs
-    /// to the vector `slot(c)`, and is 0 where there is none.
+    /// The inserted vector that is source piece `piece` and nothing else, if there is one.
+    pub(crate) fn unit(&self, piece: usize) -> Option<usize> {
+        match self.columns[piece]?.row {
+            None => self.slot(piece),
+            Some(_) => self.slot(unit_column(self.transform(piece)?)?),
+        }
+    }
+
+    /// Whether the vectors inserted determine source piece `piece`.
+    pub(crate) fn is_determined(&self, piece: usize) -> bool {
+        self.columns[piece].is_some_and(|entry| entry.row.is_none_or(|row| self.is_unit(row)))
+    }
+
+    /// How source piece `piece` is made if it is determined and did not come as it is: K factors, by column. Factor c
+    /// belongs to the vector `slot(c)`, and is 0 where there is none.
     pub(crate) fn transform(&self, piece: usize) -> Option<&[u8]> {
-        let row = &self.row(self.slot(piece)?)[..self.k];
-        let is_reduced = || row.iter().zip(&self.slots).all(|(&cell, slot)| cell == 0 || slot.is_some());
-        (self.rank() == self.k || is_reduced()).then_some(row)
+        let row = self.columns[piece]?.row?;
+        self.is_unit(row).then(|| &self.row(row)[..self.k()])
     }
 
-    /// Room for a reference and a factor per row.
-    fn lists<R>(&self) -> (Vec<R>, Vec<u8>) {
-        (Vec::with_capacity(self.rank()), Vec::with_capacity(self.rank()))
+    fn k(&self) -> usize {
+        self.columns.len()
     }
 
-    fn row(&self, slot: usize) -> &[u8] {
-        &self.cells[slot * stride(self.k)..][..stride(self.k)]
+    fn row(&self, row: usize) -> &[u8] {
+        &self.cells[row * stride(self.k())..][..stride(self.k())]
     }
 
-    /// A column where `row` is not 0 and no row has its pivot.
+    /// Whether a row is 0 in all columns but its pivot.
+    fn is_unit(&self, row: usize) -> bool {
+        self.rank == self.k()
+            || self.row(row).iter().zip(&self.columns).all(|(&cell, entry)| cell == 0 || entry.is_some())
+    }
+
+    /// The column of a vector that is 1 there and 0 elsewhere, if nobody has it for a pivot.
+    fn is_new_unit(&self, vector: &[u8]) -> Option<usize> {
+        unit_column(vector).filter(|&column| self.columns[column].is_none())
+    }
+
+    /// A column where `row` is not 0 and that nobody has for a pivot.
     fn new_pivot(&self, row: &[u8]) -> Option<usize> {
-        row.iter().zip(&self.slots).position(|(&cell, slot)| cell != 0 && slot.is_none())
+        row.iter().zip(&self.columns).position(|(&cell, entry)| cell != 0 && entry.is_none())
+    }
+
+    fn register(&mut self, pivot: usize, row: Option<usize>) {
+        self.columns[pivot] = Some(Entry { slot: self.rank, row });
+        self.rank += 1;
     }
 
     /// `vector` plus what makes it zero in every pivot column, as a row.
     fn reduced(&self, vector: &[u8]) -> Vec<u8> {
-        let mut row = vec![0; stride(self.k)];
-        row[..self.k].copy_from_slice(vector);
+        let mut row = vec![0; stride(self.k())];
+        row[..self.k()].copy_from_slice(vector);
         let (mut rows, mut factors) = self.lists();
-        for (slot, &pivot) in self.pivots.iter().enumerate() {
+        for (index, &pivot) in self.pivots.iter().enumerate() {
             let factor = core::mem::take(&mut row[pivot]);
             if factor != 0 {
-                rows.push(self.row(slot));
+                rows.push(self.row(index));
                 factors.push(factor);
             }
         }
@@ -104,18 +142,41 @@ impl Elimination {
         row
     }
 
-    /// Makes every row zero in column `pivot`, where `new` is 1 and its cell says how much of itself is in it.
-    fn clear_column(&mut self, pivot: usize, new: &[u8]) {
+    fn append_row(&mut self, unscaled: &[u8], scale: u8) {
+        let end = self.cells.len();
+        self.cells.resize(end + unscaled.len(), 0);
+        self.engine
+            .gemm(&mut [&mut self.cells[end..]], &[unscaled], &[scale])
+            .expect("one factor, rows of equal length");
+    }
+
+    /// Makes every row but the last zero in column `pivot`, where the last is 1 and its cell says how much of its own
+    /// vector is in it.
+    fn clear_column(&mut self, pivot: usize) {
         let (mut rows, mut factors) = self.lists();
-        for row in self.cells.chunks_exact_mut(stride(self.k)) {
+        let (before, last) = self.cells.split_at_mut(self.pivots.len() * stride(self.columns.len()));
+        for row in before.chunks_exact_mut(last.len()) {
             let factor = core::mem::take(&mut row[pivot]);
             if factor != 0 {
                 rows.push(row);
                 factors.push(factor);
             }
         }
-        self.engine.gemm_add(&mut rows, &[new], &factors).expect("one factor per row, rows of equal length");
+        self.engine.gemm_add(&mut rows, &[last], &factors).expect("one factor per row, rows of equal length");
     }
+
+    /// Room for a reference and a factor per row.
+    fn lists<R>(&self) -> (Vec<R>, Vec<u8>) {
+        (Vec::with_capacity(self.pivots.len()), Vec::with_capacity(self.pivots.len()))
+    }
+}
+
+/// The one place where `vector` is 1, if it is 0 everywhere else.
+fn unit_column(vector: &[u8]) -> Option<usize> {
+    let column = vector.iter().position(|&cell| cell != 0)?;
+    // No early end: this way it compiles to vector code.
+    let rest = vector[column + 1..].iter().fold(0, |rest, cell| rest | cell);
+    (vector[column] == 1 && rest == 0).then_some(column)
 }
 
 /// Bytes from one row to the next: whole vectors of any kernel, so that none has to make ends meet.
@@ -133,21 +194,20 @@ mod tests {
 
     /// Every row is what its transform says: 1 in its own pivot column, 0 in the others, its cells elsewhere.
     fn check(elimination: &Elimination, inserted: &[Vec<u8>]) {
-        for (slot, &own) in elimination.pivots.iter().enumerate() {
-            let row = elimination.row(slot);
-            let transform = elimination.pivots.iter().map(|&pivot| row[pivot]);
-            for column in 0..elimination.k {
-                let terms = transform
-                    .clone()
-                    .zip(inserted)
-                    .map(|(factor, vector)| gf256::mul(factor, vector[column]));
+        for (row, &own) in elimination.pivots.iter().enumerate() {
+            let cells = elimination.row(row);
+            for column in 0..elimination.k() {
+                let terms = (0..elimination.k()).filter_map(|pivot| {
+                    let vector = &inserted[elimination.slot(pivot)?];
+                    Some(gf256::mul(cells[pivot], vector[column]))
+                });
                 let expected = match elimination.slot(column) {
                     Some(_) => u8::from(column == own),
-                    None => row[column],
+                    None => cells[column],
                 };
                 assert_eq!(terms.fold(0, |sum, term| sum ^ term), expected);
             }
-            assert!(row[elimination.k..].iter().all(|&cell| cell == 0));
+            assert!(cells[elimination.k()..].iter().all(|&cell| cell == 0));
         }
     }
 
@@ -162,6 +222,22 @@ mod tests {
             check(&elimination, &vectors[..count]);
         }
         assert!((0..12).all(|piece| elimination.transform(piece).is_some()));
+    }
+
+    #[test]
+    fn pieces_among_mixtures_keep_their_place() {
+        let mut vectors = rows(2, 8, 8);
+        for (index, column) in [(0, 3), (2, 7), (5, 0)] {
+            vectors[index] = vec![0; 8];
+            vectors[index][column] = 1;
+        }
+        let mut elimination = Elimination::new(Engine::new(), 8);
+        for count in 1..=8 {
+            assert!(elimination.insert(&vectors[count - 1]));
+            check(&elimination, &vectors[..count]);
+        }
+        assert_eq!([3, 7, 0].map(|piece| elimination.unit(piece)), [Some(0), Some(2), Some(5)]);
+        assert!((0..8).all(|piece| elimination.is_determined(piece)));
     }
 
     #[test]

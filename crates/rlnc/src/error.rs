@@ -112,6 +112,38 @@ impl fmt::Display for Incomplete {
 
 impl core::error::Error for Incomplete {}
 
+/// Why nothing was decoded. The decoder is as it was, and so is the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Shards are missing.
+    Incomplete(Incomplete),
+    /// The buffer is too short or too long.
+    Shape(ShapeError),
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Incomplete(error) => error.fmt(f),
+            Self::Shape(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+impl From<Incomplete> for DecodeError {
+    fn from(error: Incomplete) -> Self {
+        Self::Incomplete(error)
+    }
+}
+
+impl From<ShapeError> for DecodeError {
+    fn from(error: ShapeError) -> Self {
+        Self::Shape(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;

@@ -64,7 +64,7 @@ mod testing;
 
 pub use decoder::{Decoder, Progress, Tag};
 pub use encoder::Encoder;
-pub use error::{Incomplete, ShapeError};
+pub use error::{DecodeError, Incomplete, ShapeError};
 pub use gemm::Engine;
 pub use generation::{MAX_PIECES, Shape, Shard};
 pub use kernel::Kernel;
