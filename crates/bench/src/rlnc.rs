@@ -28,6 +28,8 @@ use cases::{Case, Message};
 /// Units: s; GB/s of message bytes; coef-bytes/s (bytes multiplied by a coefficient: rows made x K x piece length,
 /// for the codes that are matrix products); x (time over Braidcast's time). For gemm GB/s counts coef-bytes.
 ///
+/// Braidcast encodes, as rlnc does, and decodes into buffers that are there before; what a rival returns it allocates.
+///
 /// Rivals: rlnc decodes as it always does, from K shards with explicit vectors. reed-solomon-simd and raptorq cannot
 /// recode; their coded shards are recovery shards and repair packets. raptorq's symbols are shorter than 64 KiB, so
 /// longer pieces are cut into several.
