@@ -7,7 +7,7 @@ const LABELS: Record<Connection["state"], string> = {
   starting: "Starting",
   connecting: "Connecting",
   connected: "Connected",
-  lost: "Offline",
+  lost: "No relay",
   broken: "Broken",
 };
 
