@@ -125,6 +125,7 @@ impl Product<'_, '_> {
             let base = scratch.reserve(self.src.len() * block.len());
             for (k, row) in self.src.iter().enumerate() {
                 for (tile, column) in block.clone().step_by(width).enumerate() {
+                    prefetch::<V>(row.as_ptr().wrapping_add(column + block.len()), I::WIDTH);
                     for v in 0..V {
                         // SAFETY: the row reaches to the end of the block, and the scratch has room for all its tiles.
                         unsafe {
@@ -351,6 +352,17 @@ impl Sources for Packed {
     unsafe fn row(self, index: usize) -> *const u8 {
         // SAFETY: K rows were packed.
         unsafe { self.base.add(index * self.stride) }
+    }
+}
+
+/// Has the CPU fetch `V` vectors into its second-level cache; an address of nothing does no harm.
+#[inline(always)]
+fn prefetch<const V: usize>(_from: *const u8, _width: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for at in (0..V * _width).step_by(64) {
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(_from.wrapping_add(at).cast()) };
     }
 }
 
