@@ -32,6 +32,9 @@ pub struct NodeProfile {
     pub work_budget: Budget,
     /// How long a slice takes that leaves something to do. Zero: all is computed at once.
     pub work_slice: Duration,
+    /// Between a bulk frame's end in the downlink and the machine, for all frames in a row at once: what it takes to
+    /// read and verify one. Later frames, control too, do not overtake.
+    pub bulk_handling: Duration,
     /// Ticks come at whole multiples of this, like the timers of a hidden browser tab. Zero: exactly at the deadline.
     pub timer_grain: Duration,
     /// How far the wall clock is ahead, in milliseconds.
@@ -54,6 +57,7 @@ impl Default for NodeProfile {
             send_buffer_bytes: 0,
             work_budget: Budget(2 * 1024 * 1024),
             work_slice: Duration::ZERO,
+            bulk_handling: Duration::ZERO,
             timer_grain: Duration::ZERO,
             wall_skew_ms: 0,
         }

@@ -1,6 +1,6 @@
 //! A frame's way from machine to machine, and the end of a link.
 
-use braidcast_machine::{Duration, Input, Machine, PeerSet, WireLen};
+use braidcast_machine::{Duration, Input, Machine, PeerSet, Time, WireLen};
 
 use crate::{
     NodeIndex, Verdict, World,
@@ -186,6 +186,9 @@ impl<M: Machine> World<M> {
         let epoch = self.links[pipe.link()].epoch;
         let node = &mut self.nodes[at];
         let (_, through) = node.down.pass(flight.first, self.time, u64::from(flight.parcel.bytes));
+        let handling = if flight.parcel.is_bulk { node.profile.bulk_handling } else { Duration::ZERO };
+        let before = node.incoming.back().map_or(Time::ZERO, |incoming| incoming.through);
+        let through = (through + handling).max(before);
         let incoming = Incoming { pipe, epoch, parcel: flight.parcel, through };
         if node.incoming.is_empty() && through <= self.time {
             self.deliver(at, incoming);

@@ -66,6 +66,21 @@ fn bulk_stops_at_the_window_and_goes_on_with_the_acknowledgement() {
 }
 
 #[test]
+fn handling_delays_bulk_frames_side_by_side_and_nothing_overtakes() {
+    let mut world = World::new(7);
+    let sender = world.add_node(id(0), Toy::default(), NodeProfile::rates(1_000_000, 1_000_000));
+    let profile = NodeProfile { bulk_handling: ms(15), ..NodeProfile::rates(1_000_000, u64::MAX) };
+    let receiver = world.add_node(id(1), Toy::default(), profile);
+    world.connect_with(sender, receiver, link(u64::MAX)).unwrap();
+    world.command(sender, Command::Stream(id(1), 2, 10_000));
+    world.run_until(at(1_000));
+    world.command(sender, say(9, 1_000, 1));
+    assert!(world.run_until_idle(FOREVER));
+    // At the door at 60, 61 and 71 ms: control goes ahead of the second.
+    assert_eq!(got(&mut world, receiver), [(75_000, 0), (75_000, 9), (86_000, 1)]);
+}
+
+#[test]
 fn the_default_window_fills_the_link() {
     let (mut world, n) = world(&[1_000_000, u64::MAX]);
     world.connect(n[0], n[1], ms(50)).unwrap();
