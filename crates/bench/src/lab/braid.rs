@@ -1,0 +1,135 @@
+//! The production machines in the laboratory.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use braidcast_core::{
+    Command, Config, Core, Event, Frame,
+    frame::Body,
+    machine::Rng,
+    mesh::{self, Content, Publish, frame::Body as MeshBody},
+    wire::{Identity, PeerId, Topic},
+};
+use bytes::Bytes;
+
+use super::{
+    baseline::validation,
+    dice,
+    outcome::Ledger,
+    plan::{Message, Plan},
+    system::{Observer, System},
+};
+
+/// Braidcast.
+#[derive(Clone, Debug)]
+pub(crate) struct Braidcast {
+    seed: u64,
+    topic: Topic,
+    ids: Vec<PeerId>,
+}
+
+impl Braidcast {
+    /// `open` mode.
+    pub(crate) fn open(plan: &Plan) -> Self {
+        let seed = plan.choice.seed;
+        let topic = Topic::new("lab").expect("it is short enough");
+        let ids = (0..plan.choice.nodes).map(|node| identity(seed, node).peer_id()).collect();
+        Self { seed, topic, ids }
+    }
+
+    fn payload_of(&self, number: u32, bytes: u32) -> Bytes {
+        let mut payload = vec![0; bytes as usize];
+        dice(self.seed, &format!("payload {number}")).fill(&mut payload);
+        payload.into()
+    }
+}
+
+fn identity(seed: u64, node: u32) -> Identity {
+    let mut key = [0; 32];
+    dice(seed, &format!("identity {node}")).fill(&mut key);
+    Identity::from_seed(&key)
+}
+
+impl System for Braidcast {
+    type Machine = Core;
+    type Event = Event;
+
+    fn peer(&self, node: u32) -> PeerId {
+        self.ids[node as usize]
+    }
+
+    /// It forms its own mesh, within the same bounds of degree.
+    fn machine(&self, plan: &Plan, node: u32, _: BTreeSet<PeerId>, mut rng: Rng) -> Core {
+        let overlay = plan.scenario.overlay;
+        let mut config = Config::default();
+        config.mesh.mesh_min = overlay.min as usize;
+        config.mesh.mesh_target = overlay.degree as usize;
+        config.mesh.mesh_max = overlay.max as usize;
+        let mut seed = [0; 32];
+        rng.fill(&mut seed);
+        Core::new(config, identity(self.seed, node), seed)
+    }
+
+    fn start(&self) -> Option<Command> {
+        Some(Command::Mesh(mesh::Command::Subscribe(self.topic.clone())))
+    }
+
+    fn publish(&self, number: u32, message: &Message) -> Command {
+        let payload = self.payload_of(number, message.bytes).into();
+        let content = Content { payload, ..Content::default() };
+        let publish = Publish { ticket: number.into(), topic: self.topic.clone(), content };
+        Command::Mesh(mesh::Command::Publish(publish))
+    }
+
+    fn payload(frame: &Frame) -> u64 {
+        let Some(Body::Mesh(mesh::Frame { body: Some(body) })) = &frame.body else { return 0 };
+        match body {
+            MeshBody::Manifest(manifest) => manifest.payload.len() as u64,
+            MeshBody::Chunk(chunk) => chunk.bytes.len() as u64,
+            _ => 0,
+        }
+    }
+
+    /// Delivery is when an application would have validated what it was handed.
+    fn observer(&self, ledger: Rc<RefCell<Ledger>>) -> Observer<Self> {
+        let mut published = BTreeMap::new();
+        let this = self.clone();
+        Box::new(move |time, node, Event::Mesh(event)| match event {
+            mesh::Event::Published { ticket, id, .. } => {
+                let number = u32::try_from(ticket).expect("tickets are numbers of ours");
+                let bytes = ledger.borrow().bytes(number);
+                published.insert(id, (number, this.payload_of(number, bytes)));
+            }
+            mesh::Event::Message(message) => {
+                let mut ledger = ledger.borrow_mut();
+                match published.get(&message.id) {
+                    Some((number, payload)) if is_same(&message.content.payload, payload) => {
+                        ledger.deliver(*number, node.0, time, validation(payload.len() as u64));
+                    }
+                    _ => ledger.corrupt += 1,
+                }
+            }
+            mesh::Event::Refused { ticket, error } => {
+                eprintln!("message {ticket} was refused: {error}");
+            }
+            _ => {}
+        })
+    }
+
+    fn verifies_frames(&self) -> bool {
+        true
+    }
+}
+
+fn is_same(got: &mesh::Payload, expected: &Bytes) -> bool {
+    let mut rest: &[u8] = expected;
+    let matches = got.segments().iter().all(|segment| {
+        let Some((head, tail)) = rest.split_at_checked(segment.len()) else { return false };
+        rest = tail;
+        head == &segment[..]
+    });
+    matches && rest.is_empty()
+}

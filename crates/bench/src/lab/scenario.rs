@@ -1,0 +1,158 @@
+//! A scenario as its file says it. Every field is in `crates/bench/scenarios/pop-1000.toml` or has a default here.
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+/// A setting to run systems in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scenario {
+    /// Its file's name without the ending.
+    #[serde(skip)]
+    pub(crate) name: String,
+    /// In one line, for people.
+    pub(crate) about: String,
+    /// How many nodes, unless the command says otherwise.
+    pub(crate) nodes: u32,
+    /// Message length, unless the command says otherwise.
+    pub(crate) bytes: u64,
+    pub(crate) latency: Latency,
+    /// Kinds of hosts; the first publishes unless the command says otherwise.
+    pub(crate) classes: Vec<Class>,
+    pub(crate) overlay: Overlay,
+    #[serde(default)]
+    pub(crate) load: Load,
+    #[serde(default)]
+    pub(crate) computing: Computing,
+}
+
+/// One-way latency between hosts.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Latency {
+    /// By their regions.
+    Regions,
+    /// The same between all.
+    FixedMs(u64),
+}
+
+/// A kind of host.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Class {
+    pub(crate) name: String,
+    /// Its share of the nodes, relative to the other classes.
+    pub(crate) weight: u32,
+    pub(crate) up_mbps: u64,
+    pub(crate) down_mbps: u64,
+    /// One-way latency that its access adds.
+    #[serde(default)]
+    pub(crate) added_ms: u64,
+    /// Frames lost on its side, per million; each costs a round trip.
+    #[serde(default)]
+    pub(crate) loss_ppm: u32,
+}
+
+/// Who knows whom.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Overlay {
+    /// Mean mesh neighbours.
+    pub(crate) degree: u32,
+    /// Fewest.
+    pub(crate) min: u32,
+    /// Most.
+    pub(crate) max: u32,
+    /// Mean further connections.
+    pub(crate) others: u32,
+}
+
+/// What is published.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Load {
+    /// Messages that are measured.
+    pub(crate) messages: u32,
+    /// Nodes that publish them, in turn.
+    pub(crate) publishers: u32,
+    /// Between one message and the next.
+    pub(crate) spacing_us: u64,
+    /// Messages of the same length that other nodes publish before, one every [`Load::warm_spacing_ms`]: links find
+    /// their rates.
+    pub(crate) warm_messages: u32,
+    pub(crate) warm_spacing_ms: u64,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self { messages: 1, publishers: 1, spacing_us: 0, warm_messages: 0, warm_spacing_ms: 4_000 }
+    }
+}
+
+/// What computing costs.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Computing {
+    /// Between a bulk frame's arrival and its machine, where each frame is verified: not for gossipsub, which verifies
+    /// whole messages.
+    pub(crate) handling_us: u64,
+    /// Of coding and hashing: multiply-accumulates and hashed bytes, in MB/s.
+    pub(crate) work_mb_per_s: u64,
+}
+
+impl Default for Computing {
+    /// The handling of `meshlab.md` section 1. The rate: guess, below what one core with AVX2 does.
+    fn default() -> Self {
+        Self { handling_us: 500, work_mb_per_s: 10_000 }
+    }
+}
+
+/// Every scenario's name and text.
+const FILES: &[(&str, &str)] = &[("pop-1000", include_str!("../../scenarios/pop-1000.toml"))];
+
+impl Scenario {
+    /// By the name of a scenario of ours, or by the path of a TOML file.
+    pub(crate) fn named(name: &str) -> anyhow::Result<Self> {
+        let ours = FILES.iter().find(|(known, _)| *known == name);
+        let text = match ours {
+            Some((_, text)) => (*text).to_owned(),
+            None if name.ends_with(".toml") => {
+                std::fs::read_to_string(name).with_context(|| name.to_owned())?
+            }
+            None => {
+                let names: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+                anyhow::bail!("no scenario {name:?}: take one of {}, or a .toml file", names.join(", "))
+            }
+        };
+        Self::read(name.trim_end_matches(".toml").rsplit('/').next().unwrap_or(name), &text)
+    }
+
+    pub(crate) fn read(name: &str, text: &str) -> anyhow::Result<Self> {
+        let mut scenario: Self = toml::from_str(text).with_context(|| format!("scenario {name}"))?;
+        name.clone_into(&mut scenario.name);
+        anyhow::ensure!(scenario.nodes >= 2, "a scenario needs at least 2 nodes");
+        anyhow::ensure!(!scenario.classes.is_empty(), "a scenario needs a class of hosts");
+        Ok(scenario)
+    }
+
+    /// The place of a class.
+    pub(crate) fn class(&self, name: &str) -> anyhow::Result<usize> {
+        self.classes.iter().position(|class| class.name == name).with_context(|| {
+            let names: Vec<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
+            format!("{} has no hosts {name:?}, but {}", self.name, names.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_of_ours_reads() {
+        for (name, _) in FILES {
+            assert_eq!(Scenario::named(name).map(|scenario| scenario.name).ok().as_deref(), Some(*name));
+        }
+        assert!(Scenario::named("nowhere").is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Small runs: their figures by arithmetic, or within bounds.
+
+use super::{
+    outcome::Outcome,
+    plan::{Choice, Plan},
+    run::{SYSTEMS, run},
+    scenario::Scenario,
+};
+
+const PAIR: &str = r#"
+about = "two nodes, one link"
+nodes = 2
+bytes = 1_048_576
+latency = { fixed_ms = 70 }
+classes = [{ name = "slow", weight = 1, up_mbps = 50, down_mbps = 50 }]
+overlay = { degree = 2, min = 1, max = 2, others = 0 }
+"#;
+
+fn plan(text: &str, nodes: u32, bytes: u64, seed: u64) -> Plan {
+    let scenario = Scenario::read("test", text).expect("it is a scenario");
+    let publisher = scenario.classes[0].name.clone();
+    Plan::draw(&scenario, Choice { nodes, bytes, publisher, seed }).expect("it can be drawn")
+}
+
+fn pop(nodes: u32, bytes: u64, system: &str) -> Outcome {
+    let text = include_str!("../../scenarios/pop-1000.toml");
+    run(&plan(text, nodes, bytes, 1), system).expect("a system of ours")
+}
+
+/// 1 MiB at 6.25 MB/s is 167.8 ms; then 70 ms of latency.
+#[test]
+fn a_message_to_one_neighbour_takes_what_arithmetic_says() {
+    let last = |system: &str| {
+        let outcome = run(&plan(PAIR, 2, 1 << 20, 1), system).expect("a system of ours");
+        assert_eq!((outcome.delivered, outcome.corrupt), (1.0, 0));
+        (outcome.last_ms.expect("delivered"), outcome.copies)
+    };
+    assert_eq!(last("floor"), (237.8, 1.0));
+    // And 5 ms of validation.
+    assert_eq!(last("gossipsub-1.1"), (242.8, 1.0));
+    assert_eq!(last("gossipsub-1.2"), (242.8, 1.0));
+    // Handling 0.5 ms, decoding 1 ms and a millisecond for a megabyte, preamble and headers 0.4 ms.
+    let (ec, copies) = last("ec-bitmap");
+    assert!((245.0..246.5).contains(&ec), "{ec}");
+    // Done is heard when the last of 32 shards has left.
+    assert_eq!(copies, 2.0);
+    let (ours, copies) = last("braidcast-open");
+    assert!((242.0..1_100.0).contains(&ours), "{ours}: it finds the rate first");
+    assert!((1.0..2.0).contains(&copies), "{copies}");
+}
+
+#[test]
+fn idontwant_saves_copies_and_heartbeats_cost_some() {
+    let [v1_1, v1_2, quiet] = ["gossipsub-1.1", "gossipsub-1.2", "gossipsub-1.2-quiet"]
+        .map(|system| pop(100, 1 << 20, system))
+        .map(|outcome| {
+            assert_eq!(outcome.delivered, 1.0);
+            outcome.copies
+        });
+    assert!(v1_1 > v1_2 && v1_2 > quiet, "{v1_1}, {v1_2}, {quiet}");
+    // The published figure for 1,000 nodes is 6.8.
+    assert!((4.5..8.0).contains(&v1_2), "{v1_2}");
+}
+
+#[test]
+fn every_system_delivers_every_size_to_everybody() {
+    for system in SYSTEMS {
+        for bytes in [1, 200, 16 << 10, 256 << 10] {
+            let outcome = pop(40, bytes, system);
+            assert_eq!((outcome.delivered, outcome.corrupt), (1.0, 0), "{system}, {bytes} bytes");
+            assert!(outcome.last_ms >= outcome.p50_ms);
+        }
+    }
+}
+
+#[test]
+fn one_seed_gives_one_trace() {
+    for system in SYSTEMS {
+        assert_eq!(pop(30, 50_000, system), pop(30, 50_000, system), "{system}");
+    }
+}
+
+#[test]
+fn no_system_beats_the_floor() {
+    let [floor, others @ ..] =
+        ["floor", "gossipsub-1.1", "gossipsub-1.2-quiet", "ec-bitmap"].map(|system| pop(60, 100_000, system));
+    for other in others {
+        assert!(other.p50_ms > floor.p50_ms && other.p99_ms > floor.p99_ms, "{}", other.system);
+    }
+}
