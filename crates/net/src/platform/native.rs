@@ -126,7 +126,7 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
 /// every other connection. Binds each port without sharing, to see whether it is free.
 fn check_ports(listen: &[Multiaddr]) -> Result<(), StartError> {
     let mut bound = Vec::new();
-    for address in listen {
+    for address in listen.iter().filter(|address| !address::is_circuit(address)) {
         let mut parts = address.iter();
         let ip = match parts.next() {
             Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
