@@ -4,8 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use braidcast_net::Multiaddr;
-use common::{client, first_address, identity, patiently, relay, relay_connected};
+use braidcast_net::{Event, Multiaddr, Topic};
+use common::{client, event, first_address, identity, patiently, relay, relay_connected};
 use futures::{AsyncWriteExt, StreamExt};
 use libp2p::{
     PeerId, StreamProtocol, Swarm, SwarmBuilder,
@@ -126,6 +126,44 @@ async fn a_control_frame_on_the_bulk_stream() {
     for number in either_side() {
         is_thrown_out(number, BULK, vec![0x00]).await;
     }
+}
+
+#[tokio::test]
+async fn an_acknowledgement_of_what_was_never_sent() {
+    // Field 2, a varint: 5 bytes received.
+    for number in either_side() {
+        is_thrown_out(number, CONTROL, vec![0x02, 0x10, 0x05]).await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_never_reads() {
+    let (node, mut events) = relay(5, "/ip4/127.0.0.1/tcp/0").await;
+    let address = first_address(&node).await;
+    for number in either_side() {
+        let mut intruder = Intruder::new(number);
+        let peer = patiently("the connection", intruder.connect(&address)).await;
+        let noisy = async {
+            // Each pair is two control frames towards the intruder.
+            loop {
+                for pass in 0..100 {
+                    let topic = Topic::new(format!("{pass:0>250}")).expect("a name");
+                    node.subscribe(topic.clone()).await.expect("it runs");
+                    node.unsubscribe(topic).await.expect("it runs");
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let thrown_out = intruder.write_until_closed(peer, CONTROL, Vec::new());
+        futures::pin_mut!(noisy, thrown_out);
+        patiently("the node to close", futures::future::select(noisy, thrown_out)).await;
+        let gone = event(&mut events, "PeerDisconnected", |event| match event {
+            Event::PeerDisconnected { id } => Some(id),
+            _ => None,
+        });
+        assert_eq!(gone.await, identity(number).peer_id());
+    }
+    serves_others(address).await;
 }
 
 #[tokio::test]
