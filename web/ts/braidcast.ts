@@ -12,7 +12,7 @@ import type { NodeEvents, Peer, Published, Relay, Stats } from "./types.js";
 /** Longest payload unless said otherwise, in bytes. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
-/** How long events are handed out before the page may draw, in milliseconds. */
+/** How long one task may take events and hand them out before the page may draw, in milliseconds. */
 const SLICE_MS = 8;
 
 export interface StartOptions {
@@ -195,11 +195,16 @@ export class Braidcast {
 
   async #drain(): Promise<void> {
     let start = performance.now();
-    for (let event; (event = this.#engine.run(() => this.#wasm.next_event())); ) {
-      this.#dispatch(event);
-      if (performance.now() - start < SLICE_MS) continue;
+    const breathe = async () => {
+      if (performance.now() - start < SLICE_MS) return;
       await nextTask();
       start = performance.now();
+    };
+    for (let event; (event = this.#engine.run(() => this.#wasm.next_event())); ) {
+      // Taking a large message over is work enough for one task; what the application does with it is another.
+      await breathe();
+      this.#dispatch(event);
+      await breathe();
     }
   }
 
