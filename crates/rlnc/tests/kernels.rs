@@ -1,10 +1,11 @@
 //! Every kernel this machine has makes the bytes that the scalar one makes.
-#![cfg(not(target_arch = "wasm32"))]
 
 mod common;
 
 use braidcast_rlnc::{Engine, Kernel};
 use common::Noise;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Calls `check` with each kernel at hand but the oracle, and says which those were.
 fn each_kernel(check: impl Fn(Engine)) {

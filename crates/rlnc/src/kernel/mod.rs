@@ -9,13 +9,22 @@ mod gfni256;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod gfni512;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+#[allow(unsafe_code)]
+mod neon;
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+#[allow(unsafe_code)]
+mod relaxed_simd;
 mod scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[allow(unsafe_code)]
+mod simd128;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod ssse3;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_feature = "neon", target_feature = "simd128"))]
 mod tables;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_feature = "neon", target_feature = "simd128"))]
 #[allow(unsafe_code)]
 mod tiled;
 
@@ -66,13 +75,28 @@ pub enum Kernel {
     Avx2,
     /// x86-64 with SSSE3: tables of nibbles, 16 bytes at a time.
     Ssse3,
+    /// 64-bit ARM: tables of nibbles, 16 bytes at a time.
+    Neon,
+    /// WebAssembly with relaxed-simd: tables of nibbles, 16 bytes at a time.
+    RelaxedSimd,
+    /// WebAssembly with simd128: tables of nibbles, 16 bytes at a time.
+    Simd128,
     /// Portable Rust, no intrinsics; runs everywhere, and is what the other kernels are tested against.
     Scalar,
 }
 
 impl Kernel {
     /// Every kernel there is, the faster before the slower.
-    pub const ALL: [Self; 5] = [Self::Gfni512, Self::Gfni256, Self::Avx2, Self::Ssse3, Self::Scalar];
+    pub const ALL: [Self; 8] = [
+        Self::Gfni512,
+        Self::Gfni256,
+        Self::Avx2,
+        Self::Ssse3,
+        Self::Neon,
+        Self::RelaxedSimd,
+        Self::Simd128,
+        Self::Scalar,
+    ];
 
     /// Its name in figures and metrics.
     pub fn name(self) -> &'static str {
@@ -81,6 +105,9 @@ impl Kernel {
             Self::Gfni256 => "gfni256",
             Self::Avx2 => "avx2",
             Self::Ssse3 => "ssse3",
+            Self::Neon => "neon",
+            Self::RelaxedSimd => "relaxed-simd",
+            Self::Simd128 => "simd128",
             Self::Scalar => "scalar",
         }
     }
@@ -92,7 +119,8 @@ impl Kernel {
 
     /// Whether this build has its code and this CPU its instructions.
     ///
-    /// With the feature `std` the CPU is asked; without, only what the whole build was compiled for counts.
+    /// On x86-64 with the feature `std` the CPU is asked. Elsewhere, and without it, only what the whole build was compiled
+    /// for counts; WebAssembly cannot ask at all.
     pub fn is_available(self) -> bool {
         self.gemm().is_some()
     }
@@ -113,6 +141,12 @@ impl Kernel {
             Self::Avx2 => has!("avx2").then_some(avx2::gemm as Gemm),
             #[cfg(target_arch = "x86_64")]
             Self::Ssse3 => has!("ssse3").then_some(ssse3::gemm as Gemm),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Self::Neon => Some(neon::gemm),
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Self::RelaxedSimd => Some(relaxed_simd::gemm),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Simd128 => Some(simd128::gemm),
             Self::Scalar => Some(scalar::gemm),
             #[allow(unreachable_patterns, reason = "which kernels are left depends on the target")]
             _ => None,
