@@ -13,7 +13,11 @@ export class Engine {
   private constructor(memory: WebAssembly.Memory) {
     this.#memory = memory;
     // Called in the middle of a panic: it settles promises and touches nothing of the module.
-    on_panic((reason: string) => this.#crash(new CrashedError(reason)));
+    on_panic((reason: string) => {
+      this.#crash(new CrashedError(reason));
+      // The trap that follows carries no text, and ends a Node.js process before anyone reads the rejections.
+      console.error(this.#crashed?.message);
+    });
   }
 
   static #loading: Promise<Engine> | undefined;
