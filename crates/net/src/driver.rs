@@ -12,6 +12,7 @@ use braidcast_core::{
     mesh::{self, Content, Publish, PublishError},
     wire::{PeerId, Topic},
 };
+use bytes::Bytes;
 use futures::{
     FutureExt, StreamExt,
     channel::{mpsc, oneshot},
@@ -355,15 +356,19 @@ impl Driver {
             mesh::Event::Reached { id, peers, of } => self.inbox.push(Event::Reached { id, peers, of }),
             mesh::Event::Joined { peer, topic } => self.inbox.push(Event::Joined { peer, topic }),
             mesh::Event::Left { peer, topic } => self.inbox.push(Event::Left { peer, topic }),
-            mesh::Event::Introduced { records, .. } => {
-                let swarm = &self.swarm;
-                let wanted = |peer| {
-                    peer != *swarm.local_peer_id() && !swarm.is_connected(&peer) && core_id(peer).is_some()
-                };
-                self.introductions.offer(records, platform::now().time, wanted);
-                self.dial_introduced();
-            }
+            mesh::Event::Introduced { records, .. } => self.on_introduced(records),
             mesh::Event::Trace(_) => {}
+        }
+    }
+
+    fn on_introduced(&mut self, records: Vec<Bytes>) {
+        if self.room() > 0 {
+            let swarm = &self.swarm;
+            let wanted = |peer| {
+                peer != *swarm.local_peer_id() && !swarm.is_connected(&peer) && core_id(peer).is_some()
+            };
+            self.introductions.offer(records, platform::now().time, wanted);
+            self.dial_introduced();
         }
     }
 
@@ -414,10 +419,14 @@ impl Driver {
 
     /// Dials introduced peers while more are wanted.
     fn dial_introduced(&mut self) {
-        let room = self.wanted_peers.saturating_sub(self.swarm.behaviour().hub.routes().count());
-        while let Some(opts) = self.introductions.dial(platform::now().time, room) {
+        while let Some(opts) = self.introductions.dial(platform::now().time, self.room()) {
             self.dial(opts);
         }
+    }
+
+    /// How many more peers are wanted.
+    fn room(&self) -> usize {
+        self.wanted_peers.saturating_sub(self.swarm.behaviour().hub.routes().count())
     }
 
     /// Gives the mesh our signed record, if our addresses have changed.

@@ -34,22 +34,35 @@ const REST: Duration = Duration::from_secs(60);
 /// Most resting peers remembered. Guess.
 const RESTING: usize = 256;
 
+/// Most records whose signature is checked in [`PERIOD`]: a check takes 0.1 ms, and anybody can send records. Guess.
+const CHECKS: usize = 64;
+
+/// See [`CHECKS`].
+const PERIOD: Duration = Duration::from_secs(10);
+
 /// Who is to be dialled, who is being dialled, and who was dialled of late.
 #[derive(Debug, Default)]
 pub(crate) struct Introductions {
     waiting: VecDeque<(PeerId, Vec<Multiaddr>)>,
     dialing: BTreeSet<ConnectionId>,
     resting: BTreeMap<PeerId, Time>,
+    checks: usize,
+    period_ends: Time,
 }
 
 impl Introductions {
     /// Takes signed peer records from another node. `wanted` is asked for each peer that proves to be the signer.
     pub(crate) fn offer(&mut self, records: Vec<Bytes>, now: Time, wanted: impl Fn(PeerId) -> bool) {
         self.resting.retain(|_, until| *until > now);
+        if self.period_ends <= now {
+            self.period_ends = now + PERIOD;
+            self.checks = 0;
+        }
         for record in records {
-            if self.waiting.len() >= WAITING {
+            if self.waiting.len() >= WAITING || self.checks >= CHECKS {
                 return;
             }
+            self.checks += 1;
             let Some((peer, addresses)) = verified(&record) else {
                 tracing::debug!("introduction refused: no signed peer record of ours");
                 continue;
@@ -117,6 +130,9 @@ fn verified(record: &[u8]) -> Option<(PeerId, Vec<Multiaddr>)> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const NOW: Time = Time::from_micros(1);
@@ -157,6 +173,16 @@ mod tests {
         introductions.on_dialled(dials[0].connection_id());
         assert!(introductions.dial(NOW, 0).is_none(), "no room for more peers");
         assert!(introductions.dial(NOW, 100).is_some());
+    }
+
+    #[test]
+    fn checks_are_bounded() {
+        let mut introductions = Introductions::default();
+        introductions.offer(vec![Bytes::new(); CHECKS], NOW, |_| true);
+        introductions.offer(vec![record(1)], NOW, |_| true);
+        assert!(introductions.dial(NOW, 8).is_none());
+        introductions.offer(vec![record(1)], NOW + PERIOD, |_| true);
+        assert!(introductions.dial(NOW + PERIOD, 8).is_some());
     }
 
     #[test]
