@@ -180,16 +180,16 @@ fn transport(keypair: &Keypair, circuit: relay::client::Transport) -> io::Result
     let noise = noise::Config::new(keypair).map_err(io::Error::other)?;
     let tcp = || tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
 
-    let mut web_socket = websocket::Config::new(dns::tokio::Transport::system(tcp())?);
+    let mut web_socket = websocket::Config::new(named(tcp())?);
     web_socket.set_max_data_size(WEB_SOCKET_BYTES);
     let web_socket =
         web_socket.upgrade(Version::V1Lazy).authenticate(noise.clone()).multiplex(super::yamux());
 
-    let plain = tcp().upgrade(Version::V1Lazy).authenticate(noise.clone()).multiplex(super::yamux());
+    let tcp = tcp().upgrade(Version::V1Lazy).authenticate(noise.clone()).multiplex(super::yamux());
     let quic = quic::tokio::Transport::new(quic_config(keypair));
-    let named = dns::tokio::Transport::system(
+    let plain = named(
         quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-            .or_transport(plain.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
+            .or_transport(tcp.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
             .map(|either, _| either.into_inner()),
     )?;
 
@@ -198,10 +198,23 @@ fn transport(keypair: &Keypair, circuit: relay::client::Transport) -> io::Result
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .or_transport(web_socket.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
         .map(|either, _| either.into_inner())
-        .or_transport(named)
+        .or_transport(plain)
         .map(|either, _| either.into_inner())
         .map(|(peer, muxer), _| (peer, Hasty::boxed(muxer)));
     Ok(TransportTimeout::new(all, super::CONNECTING).boxed())
+}
+
+/// Resolves names by what the system is configured to ask. A system without such a configuration (a bare container)
+/// can still dial addresses without names.
+fn named<T>(inner: T) -> io::Result<dns::tokio::Transport<T>> {
+    match dns::tokio::Transport::system(()) {
+        Ok(_) => dns::tokio::Transport::system(inner),
+        Err(error) => {
+            tracing::warn!(%error, "no name can be resolved");
+            let (servers, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
+            Ok(dns::tokio::Transport::custom(inner, servers, options))
+        }
+    }
 }
 
 /// Windows for 300 Mbit/s at 100 ms, so that a connection holds at most 6 MiB that nobody has read.
@@ -214,4 +227,14 @@ fn quic_config(keypair: &Keypair) -> quic::Config {
     config.max_stream_data = 4 * 1024 * 1024;
     config.max_connection_data = 6 * 1024 * 1024;
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_system_without_resolver_has_a_transport_all_the_same() {
+        dns::tokio::Transport::custom((), dns::ResolverConfig::default(), dns::ResolverOpts::default());
+    }
 }
