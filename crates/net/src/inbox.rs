@@ -266,6 +266,8 @@ fn weight(message: &Message) -> usize {
 mod tests {
     use braidcast_core::{machine::WallTime, mesh::Content};
     use bytes::Bytes;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
 

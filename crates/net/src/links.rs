@@ -219,6 +219,9 @@ impl Peer {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const SMALL: PeerId = PeerId([1; 32]);
