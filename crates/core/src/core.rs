@@ -68,7 +68,7 @@ impl Core {
         Self {
             mesh: Mesh::new(config.mesh, identity, seed),
             links: BTreeMap::new(),
-            uplink: Pace::default(),
+            uplink: Pace::of_uplink(),
             outbox: Outbox::new(braidcast_wire::limits::PEERS),
             ack_at: None,
             pace_at: None,
@@ -172,8 +172,13 @@ impl Machine for Core {
         let uplink_at = self.uplink.ready_at();
         let mut ready = PeerSet::new();
         for &peer in writable {
-            let Some(at) = self.links.get(&peer).and_then(LinkFlow::ready_at) else { continue };
-            let at = at.max(uplink_at);
+            let Some(flow) = self.links.get_mut(&peer) else { continue };
+            let Some(link_at) = flow.ready_at() else { continue };
+            if link_at <= now.time && uplink_at > now.time {
+                // The uplink holds it back: this says nothing of the link.
+                flow.on_starved();
+            }
+            let at = link_at.max(uplink_at);
             if at <= now.time {
                 ready.insert(peer);
             } else if self.mesh.has_bulk(peer) {
@@ -181,8 +186,11 @@ impl Machine for Core {
             }
         }
         let Some((peer, frame)) = self.mesh.pull(now, &ready) else {
+            if uplink_at <= now.time {
+                self.uplink.on_starved();
+            }
             for peer in &ready {
-                self.links.get_mut(peer).into_iter().for_each(LinkFlow::on_idle);
+                self.links.get_mut(peer).into_iter().for_each(LinkFlow::on_starved);
             }
             return None;
         };

@@ -16,7 +16,7 @@ use braidcast_machine::{Duration, Time};
 use braidcast_wire::limits::BULK_FRAME_BYTES;
 
 /// Both directions of one link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LinkFlow {
     /// What we send.
     sent: u64,
@@ -38,6 +38,21 @@ struct Departure {
     at: Time,
     link: Mark,
     uplink: Mark,
+}
+
+impl Default for LinkFlow {
+    fn default() -> Self {
+        Self {
+            sent: 0,
+            acked: 0,
+            departures: VecDeque::new(),
+            round_trip: WindowedMin::over(ROUND_TRIP_SPAN),
+            last_round_trip: None,
+            pace: Pace::default(),
+            received: 0,
+            told: 0,
+        }
+    }
 }
 
 impl LinkFlow {
@@ -114,9 +129,9 @@ impl LinkFlow {
         true
     }
 
-    /// There was nothing to send although the link was free: what is measured now says little.
-    pub(crate) fn on_idle(&mut self) {
-        self.pace.is_starved = true;
+    /// There was nothing to send although the link was free: what is measured now says little of what it can carry.
+    pub(crate) fn on_starved(&mut self) {
+        self.pace.on_starved();
     }
 
     /// A bulk frame of `len` bytes came. True when it is time to acknowledge.
@@ -153,6 +168,8 @@ pub(crate) struct Pace {
     /// The rate of the last round that still grew, and rounds since; `None` once the rate is found.
     startup: Option<Startup>,
     is_starved: bool,
+    /// What round trips were longer than the shortest of their link, at least, over a while.
+    queue: WindowedMin,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -195,11 +212,17 @@ impl Default for Pace {
             gain: Gain::Startup,
             startup: Some(Startup::default()),
             is_starved: false,
+            queue: WindowedMin::over(Duration::ZERO),
         }
     }
 }
 
 impl Pace {
+    /// For the uplink of all links together. A queue at one receiver is no queue at the uplink: the shortest counts.
+    pub(crate) fn of_uplink() -> Self {
+        Self { queue: WindowedMin::over(UPLINK_SPAN), ..Self::default() }
+    }
+
     /// Bytes per second; 0 before anything was measured.
     pub(crate) fn rate(&self) -> u64 {
         self.rate.max()
@@ -237,6 +260,11 @@ impl Pace {
         self.under_way = self.under_way.saturating_sub(bytes);
     }
 
+    /// See [`LinkFlow::on_starved`].
+    pub(crate) fn on_starved(&mut self) {
+        self.is_starved = true;
+    }
+
     /// A link is gone with this many bytes under way.
     pub(crate) fn lost(&mut self, bytes: u64) {
         self.under_way = self.under_way.saturating_sub(bytes);
@@ -255,16 +283,18 @@ impl Pace {
         let frame = Duration::from_micros(
             (BULK_FRAME_BYTES as u64).saturating_mul(1_000_000) / self.rate().max(RATE_MIN),
         );
+        self.queue.insert(now, rtt - shortest);
+        let queue = self.queue.min().unwrap_or_default();
         // Its own length is part of a frame's round trip. Fractions: guesses that keep the tests' promises.
-        let short = Duration::from_micros((shortest.as_micros() * 9 + frame.as_micros() * 8) / 8);
-        let long = Duration::from_micros((shortest.as_micros() * 5 + frame.as_micros() * 6) / 4);
-        if rtt > long {
+        let short = Duration::from_micros(shortest.as_micros() / 8 + frame.as_micros());
+        let long = Duration::from_micros((shortest.as_micros() + frame.as_micros() * 6) / 4);
+        if queue > long {
             self.startup = None;
         }
         self.gain = match () {
             () if self.startup.is_some() => Gain::Startup,
-            () if rtt > long => Gain::Drain,
-            () if rtt > short => Gain::Hold,
+            () if queue > long => Gain::Drain,
+            () if queue > short => Gain::Hold,
             () => Gain::Probe,
         };
         self.is_starved = false;
@@ -307,16 +337,24 @@ impl WindowedMax {
 }
 
 /// The least value of the last one to two spans.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct WindowedMin {
+    span: Duration,
     current: Option<Duration>,
     before: Option<Duration>,
     since: Time,
 }
 
 impl WindowedMin {
+    /// A span of zero keeps the newest.
+    fn over(span: Duration) -> Self {
+        Self { span, current: None, before: None, since: Time::ZERO }
+    }
+
     fn insert(&mut self, now: Time, value: Duration) {
-        if now.since(self.since) > ROUND_TRIP_SPAN {
+        if self.span == Duration::ZERO {
+            self.current = None;
+        } else if now.since(self.since) > self.span {
             (self.before, self.current, self.since) = (self.current, None, now);
         }
         self.current = Some(self.current.map_or(value, |current| current.min(value)));
@@ -347,3 +385,5 @@ const RATE_MIN: u64 = 1_000;
 const RATE_SPAN: Duration = Duration::from_secs(2);
 /// BBR: ten seconds.
 const ROUND_TRIP_SPAN: Duration = Duration::from_secs(10);
+/// About a round trip. Guess.
+const UPLINK_SPAN: Duration = Duration::from_millis(100);
