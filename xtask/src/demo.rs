@@ -71,8 +71,8 @@ fn prove(program: &Path, args: &Args) -> Result<()> {
 fn next_steps(url: &str, program: &Path) -> String {
     let program = program.strip_prefix(root()).unwrap_or(program).display();
     format!(
-        "\nThe demo runs at {url}\n\
-         \n  Open it in two tabs: what one says, the other shows. A room's name follows # in the page's address.\
+        "\nThe demo runs at {url}/#lobby\n\
+         \n  Open it in two tabs: what one says, the other shows. After the # stands the name of the room.\
          \n  From a terminal:  {program} subscribe lobby --relay {url}\
          \n                    {program} publish lobby --text hello --relay {url}\
          \n  Stop it with Ctrl-C.\n"
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn the_next_steps_name_the_address_and_a_program_relative_to_the_clone() {
         let text = next_steps("http://127.0.0.1:8080", &root().join("target/release/braidcast"));
-        assert!(text.contains("http://127.0.0.1:8080\n"));
+        assert!(text.contains("http://127.0.0.1:8080/#lobby\n"));
         assert!(text.contains(":  target/release/braidcast subscribe"), "{text}");
     }
 }
