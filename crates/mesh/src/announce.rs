@@ -15,12 +15,12 @@ use crate::{
 
 impl Mesh {
     /// Queues a message for every neighbour that may need something of it now.
-    pub(crate) fn offer(&mut self, id: MessageId, is_urgent: bool) {
+    pub(crate) fn offer(&mut self, id: MessageId) {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let topic = &transfer.manifest.topic;
         let needs = |&peer: &PeerId| transfer.next(peer, self.overlay.lane(peer, topic)).is_some();
         let peers: Vec<PeerId> = transfer.neighbours.keys().copied().filter(needs).collect();
-        peers.into_iter().for_each(|peer| self.enqueue(peer, id, is_urgent));
+        peers.into_iter().for_each(|peer| self.enqueue(peer, id));
     }
 
     pub(crate) fn tell_have(&mut self, place: Place, now: Time) {

@@ -117,7 +117,7 @@ impl Mesh {
                 return Err(Offence::minor("message asked for more often than the limit"));
             }
             neighbour.push = Push::All;
-            self.enqueue(peer, id, false);
+            self.enqueue(peer, id);
         }
         Ok(())
     }

@@ -19,7 +19,9 @@ pub(crate) struct Link {
     pub(crate) topics: BTreeSet<Topic>,
     /// Its own signed record, unverified.
     pub(crate) record: Option<Bytes>,
-    /// Messages that may have something for it, in turn.
+    /// Inline messages for it, in order.
+    pub(crate) urgent: VecDeque<MessageId>,
+    /// Other messages that may have something for it, in turn.
     pub(crate) queue: VecDeque<MessageId>,
     /// The piece that is going out.
     pub(crate) sending: Option<Place>,
@@ -58,6 +60,7 @@ impl Link {
             direction,
             topics: BTreeSet::new(),
             record: None,
+            urgent: VecDeque::new(),
             queue: VecDeque::new(),
             sending: None,
             receiving: None,
@@ -70,24 +73,22 @@ impl Link {
 
     /// True while there may be bulk for the peer.
     pub(crate) fn has_bulk(&self) -> bool {
-        self.sending.is_some() || !self.queue.is_empty()
+        self.sending.is_some() || !self.urgent.is_empty() || !self.queue.is_empty()
     }
 
     /// Puts a message in the queue; true when there was no bulk for this peer before.
-    pub(crate) fn enqueue(&mut self, message: MessageId, is_urgent: bool) -> bool {
+    pub(crate) fn enqueue(&mut self, message: MessageId, is_inline: bool) -> bool {
         let was_idle = !self.has_bulk();
-        if !self.queue.contains(&message) {
-            if is_urgent {
-                self.queue.push_front(message);
-            } else {
-                self.queue.push_back(message);
-            }
+        let queue = if is_inline { &mut self.urgent } else { &mut self.queue };
+        if !queue.contains(&message) {
+            queue.push_back(message);
         }
         was_idle
     }
 
     /// Forgets what goes to and comes from the peer of this message.
     pub(crate) fn drop_message(&mut self, message: MessageId) {
+        self.urgent.retain(|&queued| queued != message);
         self.queue.retain(|&queued| queued != message);
         self.sending = self.sending.filter(|place| place.message != message);
         self.receiving = self.receiving.take().filter(|(place, _)| place.message != message);

@@ -273,11 +273,11 @@ impl Mesh {
         for &peer in &audience {
             transfer.neighbour(peer).push = Push::All;
         }
-        let (id, is_inline) = (transfer.manifest.id, transfer.manifest.is_inline());
+        let id = transfer.id();
         self.seen.insert(id, now.time);
         self.transfers.insert(id, transfer);
         self.outbox.event(Event::Published { ticket, id, peers: audience.len() });
-        audience.into_iter().for_each(|peer| self.enqueue(peer, id, is_inline));
+        audience.into_iter().for_each(|peer| self.enqueue(peer, id));
         self.heartbeat_at.get_or_insert(now.time + self.config.heartbeat);
     }
 
@@ -384,7 +384,7 @@ impl Mesh {
             let of_topic =
                 |transfer: &&Transfer| transfer.manifest.topic == topic && transfer.whole_at.is_none();
             let ids: Vec<MessageId> = self.transfers.values().filter(of_topic).map(Transfer::id).collect();
-            ids.into_iter().for_each(|id| self.enqueue(peer, id, false));
+            ids.into_iter().for_each(|id| self.enqueue(peer, id));
         }
         Ok(())
     }
@@ -427,7 +427,7 @@ impl Mesh {
             neighbour.push = neighbour.push.max(push);
             ids.push(transfer.manifest.id);
         }
-        ids.into_iter().for_each(|id| self.enqueue(peer, id, false));
+        ids.into_iter().for_each(|id| self.enqueue(peer, id));
         self.tell_recent(peer, topic);
     }
 
@@ -472,9 +472,10 @@ impl Mesh {
     }
 
     /// Puts a message in a peer's queue and tells the host.
-    pub(crate) fn enqueue(&mut self, peer: PeerId, message: MessageId, is_urgent: bool) {
+    pub(crate) fn enqueue(&mut self, peer: PeerId, message: MessageId) {
+        let is_inline = self.transfers.get(&message).is_some_and(|transfer| transfer.manifest.is_inline());
         if let Some(link) = self.links.get_mut(&peer)
-            && link.enqueue(message, is_urgent)
+            && link.enqueue(message, is_inline)
         {
             self.outbox.push(Output::BulkReady(peer));
         }

@@ -348,7 +348,7 @@ mod tests {
         let (mut overlay, topic, _, config) = with_subscribers(40, Direction::Inbound);
         overlay.subscribe(&topic);
         let roomy = Config { mesh_max: 40, ..config };
-        let mut graft = |overlay: &mut Overlay, peer: u8| {
+        let graft = |overlay: &mut Overlay, peer: u8| {
             overlay.on_graft(PeerId([peer; 32]), &topic, Time::ZERO, &roomy);
             overlay.assign_lanes()
         };

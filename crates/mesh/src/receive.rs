@@ -69,7 +69,7 @@ impl Mesh {
         } else {
             self.repair_at.get_or_insert(now + REPAIR_PERIOD);
             self.tell_known(id, now);
-            self.offer(id, true);
+            self.offer(id);
         }
         Ok(())
     }
@@ -183,7 +183,7 @@ impl Mesh {
             }
             self.request(place.message, now);
         }
-        self.offer(place.message, false);
+        self.offer(place.message);
     }
 
     pub(crate) fn on_decode(&mut self, mut decode: Decode, now: Time, budget: &mut usize) {
@@ -211,7 +211,7 @@ impl Mesh {
         }
         match regenerate.step(transfer, budget) {
             Step::More => self.regenerates.push_front(regenerate),
-            Step::Whole => self.offer(regenerate.id, false),
+            Step::Whole => self.offer(regenerate.id),
             Step::Inconsistent => {
                 let publisher = transfer.manifest.publisher;
                 self.punish(publisher, Offence::fatal("published parity is not made of the sources"), now);
@@ -241,7 +241,7 @@ impl Mesh {
         self.outbox.event(Event::Message(message));
         if is_inline {
             self.tell_all_done(id, now);
-            self.offer(id, true);
+            self.offer(id);
         } else {
             self.regenerates.push_back(Regenerate::new(id));
         }
@@ -280,7 +280,7 @@ impl Mesh {
                 transfer.on_wanted(peer, generation, piece);
             }
         }
-        self.enqueue(peer, id, true);
+        self.enqueue(peer, id);
         Ok(())
     }
 
@@ -318,6 +318,7 @@ impl Mesh {
             let is_news = !core::mem::replace(&mut neighbour.is_done, true);
             if let Some(link) = self.links.get_mut(&peer) {
                 link.sending = link.sending.filter(|place| place.message != id);
+                link.urgent.retain(|&queued| queued != id);
                 link.queue.retain(|&queued| queued != id);
             }
             if is_news && transfer.is_ours {

@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl Mesh {
-    /// The next bulk frame: the piece that is going out, to its end; then what was asked for; then what was not. Peers
-    /// take turns piece by piece.
+    /// The next bulk frame: the piece that is going out, to its end; then inline messages and what was asked for; then
+    /// what was not. Peers take turns piece by piece.
     pub(crate) fn next_bulk(&mut self, now: Time, writable: &PeerSet) -> Option<(PeerId, Frame)> {
         let after = (core::ops::Bound::Excluded(self.cursor), core::ops::Bound::Unbounded);
         let turns: Vec<PeerId> =
@@ -40,6 +40,11 @@ impl Mesh {
     }
 
     fn asked_for(&mut self, peer: PeerId, now: Time) -> Option<Body> {
+        while let Some(id) = self.links.get_mut(&peer)?.urgent.pop_front() {
+            if let Some((Next::Manifest, transfer)) = self.next(peer, id, now) {
+                return Some(Body::Manifest(manifest(transfer)));
+            }
+        }
         let link = self.links.get_mut(&peer)?;
         let is_wanted =
             |id: &MessageId| self.transfers.get(id).is_some_and(|transfer| transfer.is_wanted(peer));
@@ -59,26 +64,28 @@ impl Mesh {
 
     /// The next frame of the first message in the peer's queue, which leaves the queue when there is none.
     fn front(&mut self, peer: PeerId, now: Time) -> Option<Body> {
-        let link = self.links.get_mut(&peer)?;
-        let &id = link.queue.front()?;
-        let next = self.transfers.get_mut(&id).and_then(|transfer| {
-            let next = transfer.next(peer, self.overlay.lane(peer, &transfer.manifest.topic))?;
-            transfer.on_sent(peer, next);
-            transfer.moved_at = now;
-            Some((next, transfer))
-        });
+        let &id = self.links.get(&peer)?.queue.front()?;
+        let Some((next, transfer)) = self.next(peer, id, now) else {
+            self.links.get_mut(&peer)?.queue.pop_front();
+            return None;
+        };
         match next {
-            None => {
-                link.queue.pop_front();
-                None
-            }
-            Some((Next::Manifest, transfer)) => Some(Body::Manifest(manifest(transfer))),
-            Some((Next::Hashes { generation }, transfer)) => Some(Body::Hashes(hashes(transfer, generation))),
-            Some((Next::Piece { generation, piece }, _)) => {
-                link.queue.rotate_left(1);
+            Next::Manifest => Some(Body::Manifest(manifest(transfer))),
+            Next::Hashes { generation } => Some(Body::Hashes(hashes(transfer, generation))),
+            Next::Piece { generation, piece } => {
+                self.links.get_mut(&peer)?.queue.rotate_left(1);
                 self.chunk(peer, Place { message: id, generation, piece, offset: 0 }, now)
             }
         }
+    }
+
+    /// What of the message goes to the peer next; noted as sent.
+    fn next(&mut self, peer: PeerId, id: MessageId, now: Time) -> Option<(Next, &Transfer)> {
+        let transfer = self.transfers.get_mut(&id)?;
+        let next = transfer.next(peer, self.overlay.lane(peer, &transfer.manifest.topic))?;
+        transfer.on_sent(peer, next);
+        transfer.moved_at = now;
+        Some((next, transfer))
     }
 
     /// The chunk at `place`, and a note of where the next begins; `None` when the piece is gone.
@@ -86,11 +93,14 @@ impl Mesh {
         let transfer = self.transfers.get_mut(&place.message)?;
         let bytes = transfer.generations.get(place.generation)?.pieces[usize::from(place.piece)].clone()?;
         transfer.moved_at = now;
-        let end = bytes.len().min(place.offset + limits::CHUNK_BYTES);
+        let (is_ours, end) = (transfer.is_ours, bytes.len().min(place.offset + limits::CHUNK_BYTES));
         if end < bytes.len() {
             self.links.get_mut(&peer)?.sending = Some(Place { offset: end, ..place });
         } else {
             self.outbox.event(Event::Trace(Trace::SentPiece { bytes: bytes.len() }));
+            if is_ours {
+                self.tell_progress(place.message);
+            }
         }
         Some(Body::Chunk(frame::Chunk {
             message: Bytes::copy_from_slice(&place.message.0),

@@ -146,16 +146,15 @@ impl Transfer {
         self.generations.iter().map(held).sum::<usize>() + self.inline.len()
     }
 
-    /// Payload bytes that the neighbour with most of them has announced.
+    /// Payload bytes that the neighbour with most of them has announced or was sent.
     pub(crate) fn reached_bytes(&self) -> usize {
+        let there =
+            |at: usize, neighbour: &Neighbour| neighbour.announced[at].union(neighbour.sent[at]).len();
         let of = |neighbour: &Neighbour| match neighbour.is_done {
             true => self.manifest.len,
-            false => self
-                .generations
-                .iter()
-                .zip(&neighbour.announced)
-                .map(|(pieces, set)| pieces.bytes(set.len()))
-                .sum(),
+            false => {
+                (0..).zip(&self.generations).map(|(at, pieces)| pieces.bytes(there(at, neighbour))).sum()
+            }
         };
         self.neighbours.values().map(of).max().unwrap_or(0)
     }

@@ -129,6 +129,39 @@ fn a_small_message_travels_in_one_bulk_frame() {
 }
 
 #[test]
+fn small_messages_leave_in_order_and_before_large_ones() {
+    let mut alice = Node::joined(1, 2);
+    alice.publish(&[7; 5_000]);
+    for number in 0..5 {
+        alice.publish(&[number]);
+    }
+    let first: Vec<u8> = alice
+        .pull(2)
+        .into_iter()
+        .map_while(|frame| match frame.body {
+            Some(Body::Manifest(manifest)) => manifest.payload.first().copied(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(first, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_publisher_hears_how_much_went_out() {
+    let mut alice = Node::joined(1, 2);
+    alice.publish(&[7; 8_192]);
+    let writable = PeerSet::from([peer(2)]);
+    while alice.mesh.pull(alice.now, &writable).is_some() {}
+    let held: Vec<usize> = std::iter::from_fn(|| alice.mesh.poll())
+        .filter_map(|output| match output {
+            Output::Event(Event::Progress(progress)) => Some(progress.held_bytes),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(held, [1024, 2048, 3072, 4096, 5120, 6144, 7168, 8192]);
+}
+
+#[test]
 fn a_large_message_is_done_at_its_kth_piece() {
     let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
     alice.publish(&[7; 10_000]);
