@@ -48,6 +48,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod cauchy;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gf256;
 
 mod decoder;

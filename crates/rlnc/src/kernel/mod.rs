@@ -12,6 +12,9 @@ mod gfni512;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 #[allow(unsafe_code)]
 mod neon;
+#[cfg(all(test, target_arch = "x86_64"))]
+#[allow(unsafe_code)]
+mod plain;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 #[allow(unsafe_code)]
 mod relaxed_simd;

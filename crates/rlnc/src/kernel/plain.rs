@@ -1,0 +1,70 @@
+//! An instruction set of plain Rust, so that Miri can follow the pointers of `tiled`.
+
+use core::ops::Range;
+
+use super::{Start, scalar, tiled};
+use crate::gf256;
+use crate::testing::{noise, rows, slices, slices_mut};
+
+struct Plain;
+
+/// # Safety
+///
+/// No instructions are asked for.
+impl tiled::Isa for Plain {
+    type Vector = [u8; 16];
+    type Source = [u8; 16];
+    type Factor = u8;
+    const WIDTH: usize = 16;
+
+    unsafe fn zero() -> [u8; 16] {
+        [0; 16]
+    }
+
+    unsafe fn load(from: *const u8) -> [u8; 16] {
+        // SAFETY: 16 bytes at any alignment.
+        unsafe { from.cast::<[u8; 16]>().read_unaligned() }
+    }
+
+    unsafe fn store(to: *mut u8, vector: [u8; 16]) {
+        // SAFETY: 16 bytes at any alignment.
+        unsafe { to.cast::<[u8; 16]>().write_unaligned(vector) }
+    }
+
+    unsafe fn source(vector: [u8; 16]) -> [u8; 16] {
+        vector
+    }
+
+    unsafe fn factor(coefficient: u8) -> u8 {
+        coefficient
+    }
+
+    unsafe fn add_product(mut sum: [u8; 16], factor: u8, source: [u8; 16]) -> [u8; 16] {
+        sum.iter_mut().zip(source).for_each(|(sum, byte)| *sum ^= gf256::mul(factor, byte));
+        sum
+    }
+}
+
+fn check(r: usize, k: usize, len: usize, columns: Range<usize>, start: Start) {
+    let (src, coef) = (rows(1, k, len), noise(2, r * k));
+    let (mut tiled, mut oracle) = (rows(3, r, len), rows(3, r, len));
+    // SAFETY: no instructions are asked for.
+    unsafe {
+        tiled::gemm::<Plain, 2, 2>(&mut slices_mut(&mut tiled), &slices(&src), &coef, columns.clone(), start);
+    }
+    scalar::gemm(&mut slices_mut(&mut oracle), &slices(&src), &coef, columns.clone(), start);
+    assert!(tiled == oracle, "{r} x {k} over {columns:?} of {len}, {start:?}");
+}
+
+/// Rows of one strip and of several, whole tiles, whole vectors and rests, one block and several.
+#[test]
+fn tiles_agree_with_the_oracle() {
+    for (r, k) in [(1, 1), (1, 19), (2, 3), (3, 2), (4, 5), (5, 4), (9, 3)] {
+        for len in [1, 16, 31, 32, 79] {
+            check(r, k, len, 0..len, Start::Zero);
+            check(r, k, len, len / 3..len, Start::Dst);
+        }
+    }
+    check(5, 256, 300, 7..300, Start::Dst);
+    check(1, 2, 33_000, 0..33_000, Start::Zero);
+}
