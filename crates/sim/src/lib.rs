@@ -13,7 +13,7 @@
 //! [`Window`] bytes unacknowledged. [`NodeProfile::send_buffer_bytes`] models the host that writes into kernel
 //! buffers instead.
 //!
-//! Not modelled: competing traffic, slow start, and the time that a machine takes for anything but
+//! Not modelled: competing traffic, congestion control beyond slow start, and the time that a machine takes for anything but
 //! [`work`](braidcast_machine::Machine::work).
 #![forbid(unsafe_code)]
 

@@ -40,6 +40,14 @@ pub enum Window {
     /// One bandwidth-delay product (the lowest of the uplink's, the link's and the downlink's rate, times the round
     /// trip) and this many bytes.
     Product(u64),
+    /// A fresh connection: `first` at first, and more by as many as are acknowledged while at least half of it is
+    /// used (slow start as Linux does it), up to one product and `extra`. It never shrinks.
+    Cold {
+        /// Bytes to begin with.
+        first: u64,
+        /// Bytes beyond the product in the end.
+        extra: u64,
+    },
 }
 
 impl Default for Window {
@@ -50,14 +58,14 @@ impl Default for Window {
 }
 
 impl Window {
-    /// In bytes, at this rate and round trip.
-    pub(crate) fn bytes(self, bytes_per_s: u64, round_trip: Duration) -> u64 {
+    /// In bytes at first and at most, at this rate and round trip.
+    pub(crate) fn bytes(self, bytes_per_s: u64, round_trip: Duration) -> (u64, u64) {
+        let product = u128::from(bytes_per_s) * u128::from(round_trip.as_micros()) / 1_000_000;
+        let product = u64::try_from(product).unwrap_or(u64::MAX);
         match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Product(extra) => {
-                let product = u128::from(bytes_per_s) * u128::from(round_trip.as_micros()) / 1_000_000;
-                u64::try_from(product).unwrap_or(u64::MAX).saturating_add(extra)
-            }
+            Self::Bytes(bytes) => (bytes, bytes),
+            Self::Product(extra) => (product.saturating_add(extra), product.saturating_add(extra)),
+            Self::Cold { first, extra } => (first, product.saturating_add(extra).max(first)),
         }
     }
 }
@@ -102,6 +110,8 @@ pub(crate) struct Way<F> {
     pub(crate) end: End,
     pub(crate) throttle: Server,
     pub(crate) window: u64,
+    /// What a cold window grows to.
+    pub(crate) window_max: u64,
     /// Bulk bytes sent and not acknowledged.
     pub(crate) under_way: u64,
     /// Nothing may arrive before what was sent earlier.
@@ -170,6 +180,7 @@ impl<F> Way<F> {
             end: End::Closed,
             throttle: Server::new(u64::MAX),
             window: 0,
+            window_max: 0,
             under_way: 0,
             last_arrival: Time::ZERO,
             flights: VecDeque::new(),
@@ -193,6 +204,14 @@ impl<F> Way<F> {
         self.held.clear();
         self.held_acknowledgements = 0;
         self.empty_buffer();
+    }
+
+    /// This many bulk bytes came.
+    pub(crate) fn acknowledge(&mut self, bytes: u64) {
+        if self.window < self.under_way.saturating_mul(2) {
+            self.window = self.window.saturating_add(bytes).min(self.window_max);
+        }
+        self.under_way -= bytes;
     }
 
     pub(crate) fn empty_buffer(&mut self) {

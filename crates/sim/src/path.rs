@@ -243,7 +243,7 @@ impl<M: Machine> World<M> {
             way.held_acknowledgements += bytes;
             return;
         }
-        way.under_way -= bytes;
+        way.acknowledge(bytes);
         self.take_turn(pipe);
         self.refresh_writable(pipe);
         self.offer(self.sender(pipe));

@@ -317,6 +317,6 @@ impl<M: Machine> World<M> {
         let link = &mut self.links[pipe.link()];
         let (profile, round_trip) = (link.profile.window, link.round_trip());
         let way = &mut link.ways[pipe.side()];
-        way.window = profile.bytes(ends.min(way.throttle.bytes_per_s()), round_trip);
+        (way.window, way.window_max) = profile.bytes(ends.min(way.throttle.bytes_per_s()), round_trip);
     }
 }

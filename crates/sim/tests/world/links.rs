@@ -2,7 +2,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use braidcast_machine::Duration;
-use braidcast_sim::{LinkProfile, NodeProfile, Traffic, World};
+use braidcast_sim::{LinkProfile, NodeProfile, Traffic, Window, World};
 
 use crate::toy::{Command, FOREVER, Toy, at, got, id, link, ms, say, world};
 
@@ -78,6 +78,32 @@ fn handling_delays_bulk_frames_side_by_side_and_nothing_overtakes() {
     assert!(world.run_until_idle(FOREVER));
     // At the door at 60, 61 and 71 ms: control goes ahead of the second.
     assert_eq!(got(&mut world, receiver), [(75_000, 0), (75_000, 9), (86_000, 1)]);
+}
+
+#[test]
+fn a_cold_window_doubles_each_round_trip() {
+    let (mut world, n) = world(&[u64::MAX, u64::MAX]);
+    let cold =
+        LinkProfile { window: Window::Cold { first: 10_000, extra: 65_536 }, ..LinkProfile::new(ms(50)) };
+    world.connect_with(n[0], n[1], cold).unwrap();
+    world.command(n[0], Command::Stream(id(1), 1_000, 1_000));
+    world.run_until_idle(FOREVER);
+    let mut counts = [0_usize; 7];
+    got(&mut world, n[1]).into_iter().for_each(|(time, _)| counts[(time as usize - 50_000) / 100_000] += 1);
+    assert_eq!(counts, [10, 20, 40, 80, 160, 320, 370]);
+}
+
+#[test]
+fn a_cold_window_ends_at_the_default_one() {
+    let (mut world, n) = world(&[1_000_000, u64::MAX]);
+    let cold =
+        LinkProfile { window: Window::Cold { first: 10_000, extra: 65_536 }, ..LinkProfile::new(ms(50)) };
+    world.connect_with(n[0], n[1], cold).unwrap();
+    world.command(n[0], Command::Stream(id(1), 1_000, 10_000));
+    world.run_until(at(2_000_000));
+    let before = got(&mut world, n[1]).len();
+    world.run_until(at(3_000_000));
+    assert_eq!(got(&mut world, n[1]).len(), 100, "the link is full, after {before} frames");
 }
 
 #[test]
