@@ -6,7 +6,7 @@ use braidcast_core::{
     machine::{Budget, Duration, Machine},
     wire::PeerId,
 };
-use braidcast_sim::{LinkProfile, NodeIndex, NodeProfile, Verdict, World};
+use braidcast_sim::{LinkProfile, NodeIndex, NodeProfile, Verdict, Window, World};
 
 use super::{
     baseline::floor,
@@ -14,6 +14,7 @@ use super::{
     dice,
     outcome::{Ledger, Outcome, Received},
     plan::Plan,
+    scenario::ColdWindow,
     system::{EcBitmap, Gossipsub, System},
 };
 
@@ -108,9 +109,14 @@ fn populate<S: System>(plan: &Plan, system: &S) -> World<S::Machine> {
             world.command(index, command);
         }
     }
+    let window = match plan.scenario.cold_window {
+        Some(ColdWindow { first, extra }) => Window::Cold { first, extra },
+        None => Window::default(),
+    };
     for &(a, b) in plan.network.mesh.iter().chain(&plan.network.others) {
         let hosts = [a, b].map(|node| plan.network.hosts[node as usize]);
         let profile = LinkProfile {
+            window,
             loss_ppm: hosts[0].loss_ppm + hosts[1].loss_ppm,
             ..LinkProfile::new(plan.network.latency(a, b))
         };

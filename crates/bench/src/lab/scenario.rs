@@ -20,6 +20,8 @@ pub(crate) struct Scenario {
     /// Kinds of hosts; the first publishes unless the command says otherwise.
     pub(crate) classes: Vec<Class>,
     pub(crate) overlay: Overlay,
+    /// Connections begin with a small window; when not given, they have found their rates.
+    pub(crate) cold_window: Option<ColdWindow>,
     #[serde(default)]
     pub(crate) load: Load,
     #[serde(default)]
@@ -34,6 +36,20 @@ pub(crate) enum Latency {
     Regions,
     /// The same between all.
     FixedMs(u64),
+}
+
+/// See [`braidcast_sim::Window::Cold`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ColdWindow {
+    pub(crate) first: u64,
+    #[serde(default = "extra")]
+    pub(crate) extra: u64,
+}
+
+/// As in the simulator's default window.
+fn extra() -> u64 {
+    64 * 1024
 }
 
 /// A kind of host.

@@ -1,6 +1,7 @@
 //! What physics allows: the shortest path through the overlay, and the message once through the narrowest of the
 //! publisher's uplink and the receiver's downlink. Nobody shares a link with anybody, forwarding and validating take no
-//! time; so it cannot be reached.
+//! time; so it cannot be reached in that overlay. Who chooses other neighbours among the same connections, as Braidcast
+//! does, is not bound by it, and for a small message and an unlucky publisher can be below it.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
