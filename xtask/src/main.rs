@@ -10,6 +10,7 @@ mod demo;
 mod house;
 mod jobs;
 mod process;
+mod sim;
 mod size;
 mod test;
 mod tools;
@@ -42,6 +43,8 @@ enum Command {
     Size(size::Args),
     /// Measure beside rivals, in one run: `bench rlnc --json`.
     Bench(bench::Args),
+    /// Run a scenario in virtual time, Braidcast beside others: `sim pop-1000 --size 1MiB --json`.
+    Sim(sim::Args),
     /// Run one wasm test binary in Node.js; cargo calls this in the `wasm` suite.
     #[command(hide = true)]
     WasmRunner(test::wasm_runner::Args),
@@ -65,6 +68,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Web(args) => web::run(&args),
         Command::Size(args) => size::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::WasmRunner(args) => test::wasm_runner::run(&args),
     }
 }
