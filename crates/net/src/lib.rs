@@ -4,12 +4,27 @@
 //! It drives one [`braidcast_core::Core`], which decides what is said to whom; what is here carries bytes, keeps the
 //! links to the relays, and hands events to the application. It knows no message format beyond the frame's length.
 //!
+//! From the application down to the wire:
+//!
 //! | file | holds |
 //! |---|---|
-//! | `node` | [`Node`], the handle, and its errors |
-//! | `config` | [`Config`] |
-//! | `inbox` | [`Events`]: what the application is told, bounded |
-//! | `stats` | [`Stats`]: counters |
+//! | `node`, `config` | [`Node`], the handle, what it is started with, and its errors |
+//! | `inbox`, `stats` | [`Events`]: what the application is told, bounded; [`Stats`]: counters |
+//! | `driver` | the task: swarm, commands, relays, introductions, each in turn |
+//! | `relays`, `introductions`, `peers` | who is dialled again, who is dialled once, who is who; no sockets |
+//! | `behaviour` | the hub: the core as a libp2p behaviour; it never waits for a peer |
+//! | `links` | which of several connections carries the link to a peer |
+//! | `outlet`, `handler`, `stream` | from the hub to one connection's task, to its four substreams, to bytes |
+//! | `platform` | clock, entropy, tasks and transports, once per target; `websocket` is the browser's transport |
+//! | `address`, `reason`, `alarm`, `muxer` | what an address means, why a dial failed, a timer, closing in time |
+//!
+//! # On the wire
+//!
+//! Each side opens two substreams and writes length-prefixed protobuf frames to them, one way only:
+//! `/braidcast/1.0.0/control` and `/braidcast/1.0.0/bulk`. The side with the smaller public key opens its control stream
+//! first and so picks the connection when there are several; the other side answers on the same connection. Frames are
+//! read once both control streams are open. A second inbound stream of a kind, a frame beyond the limit of its stream,
+//! one that does not decode or is on the wrong stream: the connection is closed.
 #![forbid(unsafe_code)]
 
 mod address;
