@@ -117,6 +117,15 @@ async fn a_stopped_node_says_so_and_ends_its_events() {
 }
 
 #[tokio::test]
+async fn a_node_ends_with_its_last_handle() {
+    let (node, mut events) = client(1, Vec::new()).await;
+    drop(node.clone());
+    node.peers().await.expect("one handle is left");
+    drop(node);
+    assert_eq!(common::patiently("the end", events.next()).await, None);
+}
+
+#[tokio::test]
 async fn addresses_are_real_and_end_in_the_peer_id() {
     let mut config = Config::new(identity(1));
     config.listen = vec![address("/ip4/0.0.0.0/tcp/0"), address("/ip4/127.0.0.1/tcp/0/ws")];
