@@ -53,7 +53,8 @@ impl<B: AsRef<[u8]>> Decoder<B> {
     /// Holds nothing yet, and computes with `engine`.
     pub fn with_engine(shape: Shape, engine: Engine) -> Self {
         let elimination = Elimination::new(engine, shape.k());
-        Self { shape, engine, elimination, held: Vec::new(), spares: Vec::new(), max_spares: 0 }
+        let held = Vec::with_capacity(shape.k());
+        Self { shape, engine, elimination, held, spares: Vec::new(), max_spares: 0 }
     }
 
     /// Keeps up to `limit` dependent shards aside (0 unless said), so that [`without`](Self::without) has something
@@ -96,7 +97,8 @@ impl<B: AsRef<[u8]>> Decoder<B> {
     ) -> Result<Progress, ShapeError> {
         self.shape.check_coefficients(coefficients)?;
         self.shape.check_payload(payload.as_ref())?;
-        Ok(self.take(Shard { coefficients: coefficients.to_vec(), payload }, from))
+        let is_innovative = !self.is_complete() && self.elimination.insert(coefficients);
+        Ok(self.keep(is_innovative, Shard { coefficients: coefficients.to_vec(), payload }, from))
     }
 
     /// Takes in piece `index` (sources 0..K, parity K..K + M), whose coefficients its index tells.
@@ -108,12 +110,17 @@ impl<B: AsRef<[u8]>> Decoder<B> {
     ) -> Result<Progress, ShapeError> {
         let coefficients = cauchy::coefficients(&self.shape, index)?;
         self.shape.check_payload(payload.as_ref())?;
-        Ok(self.take(Shard { coefficients, payload }, from))
+        let is_innovative = !self.is_complete()
+            && if index < self.shape.k() {
+                self.elimination.insert_piece(index)
+            } else {
+                self.elimination.insert(&coefficients)
+            };
+        Ok(self.keep(is_innovative, Shard { coefficients, payload }, from))
     }
 
-    /// Takes in a shard whose lengths were checked.
-    fn take(&mut self, shard: Shard<B>, from: Option<Tag>) -> Progress {
-        let is_innovative = !self.is_complete() && self.elimination.insert(&shard.coefficients);
+    /// Shelves a shard that the elimination has judged.
+    fn keep(&mut self, is_innovative: bool, shard: Shard<B>, from: Option<Tag>) -> Progress {
         let shelf = if is_innovative { &mut self.held } else { &mut self.spares };
         if is_innovative || shelf.len() < self.max_spares {
             shelf.push(Held { shard, from });

@@ -55,10 +55,24 @@ impl Elimination {
 
     /// Takes `vector`, of K bytes, in as the `rank()`-th one if it is innovative; else changes nothing.
     pub(crate) fn insert(&mut self, vector: &[u8]) -> bool {
-        if let Some(pivot) = self.is_new_unit(vector) {
-            self.register(pivot, None);
+        match self.is_new_unit(vector) {
+            Some(piece) => self.insert_piece(piece),
+            None => self.insert_mixture(vector),
+        }
+    }
+
+    /// [`insert`](Self::insert) of the vector that is 1 at `piece` and 0 elsewhere.
+    pub(crate) fn insert_piece(&mut self, piece: usize) -> bool {
+        if self.columns[piece].is_none() {
+            self.register(piece, None);
             return true;
         }
+        let mut vector = vec![0; self.k()];
+        vector[piece] = 1;
+        self.insert_mixture(&vector)
+    }
+
+    fn insert_mixture(&mut self, vector: &[u8]) -> bool {
         let mut unscaled = self.reduced(vector);
         let Some(pivot) = self.new_pivot(&unscaled) else { return false };
         let scale = gf256::inv(unscaled[pivot]).expect("the pivot is not 0");
@@ -173,10 +187,9 @@ impl Elimination {
 
 /// The one place where `vector` is 1, if it is 0 everywhere else.
 fn unit_column(vector: &[u8]) -> Option<usize> {
-    let column = vector.iter().position(|&cell| cell != 0)?;
-    // No early end: this way it compiles to vector code.
-    let rest = vector[column + 1..].iter().fold(0, |rest, cell| rest | cell);
-    (vector[column] == 1 && rest == 0).then_some(column)
+    // Counted without an early end: this way it compiles to vector code.
+    let count = vector.iter().fold(0u16, |count, &cell| count + u16::from(cell != 0));
+    if count == 1 { vector.iter().position(|&cell| cell == 1) } else { None }
 }
 
 /// Bytes from one row to the next: whole vectors of any kernel, so that none has to make ends meet.

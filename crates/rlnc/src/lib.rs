@@ -72,3 +72,8 @@ pub use generation::{MAX_PIECES, Shape, Shard};
 pub use kernel::Kernel;
 pub use product::Product;
 pub use recoder::Recoder;
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
