@@ -60,11 +60,14 @@ fn check(r: usize, k: usize, len: usize, columns: Range<usize>, start: Start) {
 #[test]
 fn tiles_agree_with_the_oracle() {
     for (r, k) in [(1, 1), (1, 19), (2, 3), (3, 2), (4, 5), (5, 4), (9, 3)] {
-        for len in [1, 16, 31, 32, 79] {
+        for len in [1, 31, 32, 79] {
             check(r, k, len, 0..len, Start::Zero);
             check(r, k, len, len / 3..len, Start::Dst);
         }
     }
-    check(5, 256, 300, 7..300, Start::Dst);
-    check(1, 2, 33_000, 0..33_000, Start::Zero);
+    // Several blocks: more than Miri can do in a few minutes.
+    if !cfg!(miri) {
+        check(5, 256, 300, 7..300, Start::Dst);
+        check(1, 2, 33_000, 0..33_000, Start::Zero);
+    }
 }
