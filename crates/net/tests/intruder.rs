@@ -137,6 +137,25 @@ async fn an_acknowledgement_of_what_was_never_sent() {
 }
 
 #[tokio::test]
+async fn a_banned_peer_is_refused() {
+    let (node, _events) = relay(5, "/ip4/127.0.0.1/tcp/0").await;
+    let address = first_address(&node).await;
+    for number in either_side() {
+        let mut intruder = Intruder::new(number);
+        patiently("the node to close", async {
+            let peer = intruder.connect(&address).await;
+            // A graft to a topic without a name.
+            intruder.write_until_closed(peer, CONTROL, vec![0x04, 0x0a, 0x02, 0x12, 0x00]).await;
+            intruder.connect(&address).await;
+            while !matches!(intruder.swarm.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {}
+        })
+        .await;
+        assert_eq!(node.peers().await, Ok(Vec::new()));
+    }
+    serves_others(address).await;
+}
+
+#[tokio::test]
 async fn one_that_never_reads() {
     let (node, mut events) = relay(5, "/ip4/127.0.0.1/tcp/0").await;
     let address = first_address(&node).await;
