@@ -380,9 +380,8 @@ impl Mesh {
         }
         let lane = Lane { slot: frame.slot, of: frame.of };
         if self.overlay.on_lane(peer, &topic, lane) {
-            // What it may be pushed has changed.
-            let of_topic =
-                |transfer: &&Transfer| transfer.manifest.topic == topic && transfer.whole_at.is_none();
+            // What it may be pushed has changed, also of messages that were whole before the lane came.
+            let of_topic = |transfer: &&Transfer| transfer.manifest.topic == topic;
             let ids: Vec<MessageId> = self.transfers.values().filter(of_topic).map(Transfer::id).collect();
             ids.into_iter().for_each(|id| self.enqueue(peer, id));
         }

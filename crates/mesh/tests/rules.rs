@@ -128,6 +128,21 @@ fn a_small_message_travels_in_one_bulk_frame() {
     assert_eq!(bob.receive_frame(1, frames[0].clone()), [duplicate]);
 }
 
+/// The relay had the whole message before it heard in which lane it may push to the other tab.
+#[test]
+fn a_lane_that_comes_late_opens_what_is_whole() {
+    let (mut alice, mut relay) = (Node::joined(1, 2), Node::joined(2, 1));
+    relay.connect(3);
+    relay.receive(3, subscriptions(&["t"], &[]));
+    alice.publish(&[7; 8_192]);
+    for frame in alice.pull(2) {
+        relay.receive_frame(1, frame);
+    }
+    assert_eq!(relay.pull(3), [], "without a lane nothing is pushed");
+    relay.receive(3, Body::Lanes(frame::Lanes { topic: "t".into(), slot: 0, of: 1 }));
+    assert_eq!(relay.pull(3).len(), 9);
+}
+
 #[test]
 fn small_messages_leave_in_order_and_before_large_ones() {
     let mut alice = Node::joined(1, 2);
