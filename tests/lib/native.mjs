@@ -14,15 +14,17 @@ export async function scratch(t) {
   return dir;
 }
 
-/** A relay with the demo app, on free ports that it keeps when it is started again. */
+/** A relay, with the demo app unless told otherwise, on free ports that it keeps when it is started again. */
 export class Relay {
   #program;
   #dataDir;
+  #app;
   #listen = "/ip4/127.0.0.1/tcp/0/ws";
   #http = "127.0.0.1:0";
 
-  static async start(t) {
+  static async start(t, { app = true } = {}) {
     const relay = new Relay();
+    relay.#app = app ? ["--app", APP] : [];
     relay.#dataDir = await scratch(t);
     t.after(() => relay.kill());
     await relay.#start();
@@ -51,7 +53,7 @@ export class Relay {
   }
 
   async #start() {
-    const args = ["relay", "--http", this.#http, "--app", APP, "--data-dir", this.#dataDir, "--listen", this.#listen];
+    const args = ["relay", "--http", this.#http, ...this.#app, "--data-dir", this.#dataDir, "--listen", this.#listen];
     this.#program = new Program(required("BRAIDCAST_BIN"), [...args, "--output", "json"]);
     const ready = await this.#program.json("its first line", (line) => line.ready);
     this.peerId = ready.peerId;

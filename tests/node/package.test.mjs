@@ -10,7 +10,7 @@ import { Braidcast, StoppedError } from "../../web/dist/node.js";
 const PACKAGE = new URL("../../web", import.meta.url).pathname;
 
 test("publishes to and hears the command line", async (t) => {
-  const relay = await Relay.start(t);
+  const relay = await Relay.start(t, { app: false });
   const terminal = await subscribe(t, "news", relay.url);
   const node = await Braidcast.start({ relays: [relay.url] });
   t.after(() => node.stop());
@@ -29,7 +29,7 @@ test("publishes to and hears the command line", async (t) => {
 });
 
 test("a relay is given by its address as well, and found again when it comes back", async (t) => {
-  const relay = await Relay.start(t);
+  const relay = await Relay.start(t, { app: false });
   const node = await Braidcast.start({ relays: [relay.address] });
   t.after(() => node.stop());
   const state = (wanted) =>
@@ -50,7 +50,7 @@ test("a relay is given by its address as well, and found again when it comes bac
 });
 
 test("a program ends by itself after stop", async (t) => {
-  const relay = await Relay.start(t);
+  const relay = await Relay.start(t, { app: false });
   const { stdout } = await run(`
     import { Braidcast } from "braidcast";
     const node = await Braidcast.start({ relays: [${JSON.stringify(relay.url)}] });
