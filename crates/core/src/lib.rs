@@ -11,6 +11,8 @@ extern crate alloc;
 mod core;
 mod flow;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use braidcast_machine as machine;
 pub use braidcast_mesh as mesh;
