@@ -160,6 +160,10 @@ impl Manifest {
         if body.content_type.len() > limits::CONTENT_TYPE_BYTES || body.name.len() > limits::NAME_BYTES {
             return Err(Offence::fatal("content type or name is too long"));
         }
+        // Each costs memory before its first byte comes.
+        if body.generations.len() > len.div_ceil(limits::GENERATION_BYTES) {
+            return Err(Offence::fatal("message is cut into more generations than its length needs"));
+        }
         let lens: u64 = body.generations.iter().map(|generation| u64::from(generation.len)).sum();
         let is_inline = body.generations.is_empty() && len <= limits::INLINE_BYTES;
         if !is_inline && lens != body.stored_len {
@@ -265,7 +269,7 @@ mod tests {
     #[test]
     fn a_manifest_that_breaks_a_rule_is_refused() {
         assert!(inline(|_| {}).is_ok());
-        let refused: [(fn(&mut Body), _); 8] = [
+        let refused: [(fn(&mut Body), _); 9] = [
             (|body| body.topic.clear(), "topic name is empty or too long"),
             (|body| body.publisher = Bytes::from_static(&[1; 31]), "key, hash or root is not 32 bytes"),
             (|body| body.publisher = Bytes::from_static(&[1; 32]), "manifest signature does not verify"),
@@ -273,6 +277,15 @@ mod tests {
             (|body| body.compression = 9, "manifest names an unknown compression"),
             (|body| set_len(body, 1 << 40), "message is longer than this node accepts"),
             (|body| set_len(body, 5000), "generations do not add up to the payload"),
+            (
+                |body| {
+                    set_len(body, 5000);
+                    let root = Bytes::from_static(&[0; 32]);
+                    let half = GenerationBody { len: 2500, k: 3, m: 0, piece_len: 1024, root };
+                    body.generations.extend([half.clone(), half]);
+                },
+                "message is cut into more generations than its length needs",
+            ),
             (
                 |body| {
                     set_len(body, 5000);

@@ -28,20 +28,26 @@ impl Mesh {
         self.repair_at = (!ids.is_empty()).then(|| now + REPAIR_PERIOD);
     }
 
-    /// Forgets finished messages: when they have not moved for a while, or when they take too much memory.
+    /// Forgets finished messages when they have not moved for a while; and whatever moved longest ago, finished ones
+    /// first, when all together take too much memory.
     pub(crate) fn evict(&mut self, now: Time) {
-        let mut finished: Vec<(Time, MessageId, usize)> = self
+        let mut all: Vec<(bool, Time, MessageId, usize)> = self
             .transfers
-            .iter()
-            .filter(|(_, transfer)| transfer.whole_at.is_some())
-            .map(|(&id, transfer)| (transfer.moved_at, id, transfer.manifest.len))
+            .values()
+            .map(|transfer| {
+                (transfer.whole_at.is_none(), transfer.moved_at, transfer.id(), transfer.held_bytes())
+            })
             .collect();
-        finished.sort_unstable();
-        let mut bytes: usize = finished.iter().map(|(_, _, len)| len).sum();
-        for (moved_at, id, len) in finished {
-            if now.since(moved_at) >= KEEP || bytes > limits::TRANSFER_BYTES {
+        all.sort_unstable();
+        let mut bytes: usize = all.iter().map(|(_, _, _, held)| held).sum();
+        for (is_unfinished, moved_at, id, held) in all {
+            let is_old = !is_unfinished && now.since(moved_at) >= KEEP;
+            if is_old || bytes > limits::TRANSFER_BYTES {
+                if is_unfinished {
+                    self.outbox.event(Event::Trace(Trace::Abandoned));
+                }
                 self.drop_transfer(id);
-                bytes -= len;
+                bytes -= held;
             }
         }
     }

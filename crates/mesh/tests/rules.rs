@@ -267,6 +267,24 @@ fn a_stranger_of_the_mesh_is_told_and_asks() {
 }
 
 #[test]
+fn a_message_is_kept_for_others_for_a_while_only() {
+    let mut alice = Node::joined(1, 2);
+    let said = alice.publish(b"hello");
+    let Output::Event(Event::Published { id, .. }) = said[0] else { panic!("{said:?}") };
+    alice.pull(2);
+    let want = || Body::IWant(frame::Ids { ids: Bytes::copy_from_slice(&id.0) });
+    alice.connect(3);
+    alice.receive(3, want());
+    assert_eq!(alice.pull(3).len(), 1);
+    for _ in 0..11 {
+        alice.tick(Duration::from_secs(1));
+    }
+    alice.connect(4);
+    alice.receive(4, want());
+    assert_eq!(alice.pull(4), []);
+}
+
+#[test]
 fn no_frame_of_nonsense_panics() {
     let junk = Bytes::from_static(&[0xff; 40]);
     let id = Bytes::from_static(&[1; 32]);

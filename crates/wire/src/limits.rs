@@ -51,7 +51,7 @@ pub const IDS_PER_FRAME: usize = 512;
 /// Most unfinished messages from one peer or of one publisher.
 pub const TRANSFERS_PER_PEER: usize = 256;
 
-/// Most payload bytes of unfinished messages in memory, whoever sent them.
+/// Most payload bytes of messages in memory, unfinished and kept for others; held to at each heartbeat.
 pub const TRANSFER_BYTES: usize = 256 * 1024 * 1024;
 
 /// Longest signed peer record, in bytes.
