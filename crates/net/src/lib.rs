@@ -61,3 +61,8 @@ pub use self::{
     node::{Link, Node, PeerInfo, PublishFailed, Published, StartError, Stopped},
     stats::Stats,
 };
+
+/// Compiles the example of the repository's front page.
+#[cfg(all(doctest, not(target_arch = "wasm32")))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
