@@ -21,6 +21,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// Hand newcomers a sample of the topic's peers; a relay does.
     pub introduces: bool,
+    /// Tell a peer only of topics that it named itself; a relay does, whose topics are other people's rooms.
+    pub is_discreet: bool,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             message_bytes: limits::MESSAGE_BYTES,
             heartbeat: Duration::from_secs(1),
             introduces: false,
+            is_discreet: false,
         }
     }
 }

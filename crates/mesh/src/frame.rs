@@ -14,11 +14,11 @@ use crate::piece_set::PieceSet;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
     /// What it says; `None` is a frame of a later version, and ignored.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18")]
     pub body: Option<Body>,
 }
 
-/// The sorts of frames. Those up to [`Body::Cancel`] go on the control stream, the rest on the bulk stream.
+/// The sorts of frames. Those up to [`Body::Seek`] go on the control stream, the rest on the bulk stream.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Body {
     /// The sender joined or left topics. The first frame on a link, when there are any.
@@ -61,6 +61,10 @@ pub enum Body {
     /// The sender no longer wants these pieces: they came from elsewhere.
     #[prost(message, tag = "13")]
     Cancel(Pieces),
+    /// The sender would like to publish to these topics. A receiver that tells its topics only to those who name them
+    /// answers with `Subscriptions` of those that it subscribes to, now and whenever that changes.
+    #[prost(message, tag = "14")]
+    Seek(Seek),
     /// A message begins; its payload as well when it is small. The first bulk frame of a message on a link.
     #[prost(message, tag = "16")]
     Manifest(Manifest),
@@ -82,6 +86,14 @@ pub struct Subscriptions {
     /// Names of topics that the sender no longer subscribes to.
     #[prost(string, repeated, tag = "2")]
     pub leave: Vec<String>,
+}
+
+/// See [`Body::Seek`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Seek {
+    /// Names of topics.
+    #[prost(string, repeated, tag = "1")]
+    pub topics: Vec<String>,
 }
 
 /// See [`Body::Graft`].

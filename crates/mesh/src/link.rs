@@ -17,6 +17,8 @@ pub(crate) struct Link {
     pub(crate) direction: Direction,
     /// What it subscribes to.
     pub(crate) topics: BTreeSet<Topic>,
+    /// What else it would like to publish to.
+    pub(crate) sought: BTreeSet<Topic>,
     /// Its own signed record, unverified.
     pub(crate) record: Option<Bytes>,
     /// Inline messages for it, in order.
@@ -59,6 +61,7 @@ impl Link {
         Self {
             direction,
             topics: BTreeSet::new(),
+            sought: BTreeSet::new(),
             record: None,
             urgent: VecDeque::new(),
             queue: VecDeque::new(),
@@ -69,6 +72,11 @@ impl Link {
             ihaves: 0,
             service: Service::default(),
         }
+    }
+
+    /// True when the peer named the topic itself.
+    pub(crate) fn knows(&self, topic: &Topic) -> bool {
+        self.topics.contains(topic) || self.sought.contains(topic)
     }
 
     /// True while there may be bulk for the peer.

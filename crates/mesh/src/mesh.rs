@@ -145,6 +145,9 @@ impl Mesh {
         if !self.record.is_empty() {
             self.send(peer, Body::Record(frame::Record { envelope: self.record.clone() }));
         }
+        if self.config.is_discreet {
+            return;
+        }
         let topics: Vec<Topic> = self.overlay.subscriptions().cloned().collect();
         for some in topics.chunks(TOPICS_PER_FRAME) {
             let join = some.iter().map(|topic| topic.as_str().into()).collect();
@@ -182,6 +185,7 @@ impl Mesh {
             Body::Lanes(lanes) => self.on_lanes(peer, &lanes),
             Body::Pause(ids) => self.on_pause(peer, &ids),
             Body::Cancel(pieces) => self.on_cancel(peer, &pieces),
+            Body::Seek(seek) => self.on_seek(peer, &seek),
             Body::Manifest(manifest) => self.on_manifest(peer, manifest, now),
             Body::Hashes(hashes) => self.on_hashes(peer, &hashes),
             Body::Chunk(chunk) => self.on_chunk(peer, &chunk, now),
@@ -210,7 +214,7 @@ impl Mesh {
         }
         self.overlay.subscribe(&topic);
         let join = alloc::vec![topic.as_str().into()];
-        self.tell_all(&Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
+        self.tell_concerned(&topic, &Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
         let changes = self.overlay.fill(&topic, now, &mut self.rng, &self.config);
         self.apply(changes);
         self.heartbeat_at.get_or_insert(now + self.config.heartbeat);
@@ -223,7 +227,7 @@ impl Mesh {
         let changes = self.overlay.unsubscribe(topic);
         self.apply(changes);
         let leave = alloc::vec![topic.as_str().into()];
-        self.tell_all(&Body::Subscriptions(frame::Subscriptions { join: Vec::new(), leave }));
+        self.tell_concerned(topic, &Body::Subscriptions(frame::Subscriptions { join: Vec::new(), leave }));
         let is_over = |transfer: &Transfer| transfer.whole_at.is_none() && transfer.manifest.topic == *topic;
         let over: Vec<MessageId> =
             self.transfers.iter().filter(|(_, transfer)| is_over(transfer)).map(|(&id, _)| id).collect();
@@ -234,7 +238,14 @@ impl Mesh {
         let ticket = publish.ticket;
         match self.check_publish(&publish) {
             Ok(()) => self.encodes.push_back(Encode::new(publish)),
-            Err(error) => self.outbox.event(Event::Refused { ticket, error }),
+            Err(error) => {
+                if let PublishError::NoPeers { topic } = &error {
+                    // Some tell only who asks: the next try may find them.
+                    let topics = alloc::vec![topic.as_str().into()];
+                    self.tell_all(&Body::Seek(frame::Seek { topics }));
+                }
+                self.outbox.event(Event::Refused { ticket, error });
+            }
         }
     }
 
@@ -289,7 +300,11 @@ impl Mesh {
     ) -> Result<(), Offence> {
         for name in &frame.leave {
             let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
-            if self.links.get_mut(&peer).is_some_and(|link| link.topics.remove(&topic)) {
+            let link = self.links.get_mut(&peer);
+            if let Some(link) = link.filter(|link| link.topics.contains(&topic)) {
+                link.topics.remove(&topic);
+                // It may publish there all the same.
+                link.sought.insert(topic.clone());
                 self.overlay.on_peer_left(peer, &topic);
                 self.outbox.event(Event::Left { peer, topic });
             }
@@ -309,7 +324,11 @@ impl Mesh {
         if !link.topics.insert(topic.clone()) {
             return Ok(());
         }
+        let is_news = !link.sought.remove(&topic);
         self.overlay.on_peer_joined(peer, link.direction, &topic);
+        if self.config.is_discreet && is_news {
+            self.tell_subscribed(peer, &topic);
+        }
         if self.config.introduces {
             self.introduce(peer, &topic);
         }
@@ -317,6 +336,29 @@ impl Mesh {
         self.apply(changes);
         self.outbox.event(Event::Joined { peer, topic });
         Ok(())
+    }
+
+    fn on_seek(&mut self, peer: PeerId, frame: &frame::Seek) -> Result<(), Offence> {
+        for name in &frame.topics {
+            let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
+            let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+            if link.topics.len() + link.sought.len() >= limits::TOPICS_PER_PEER {
+                return Err(Offence::minor("peer names more topics than the limit"));
+            }
+            if self.config.is_discreet && !link.knows(&topic) {
+                link.sought.insert(topic.clone());
+                self.tell_subscribed(peer, &topic);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a peer that we subscribe to a topic, if we do.
+    fn tell_subscribed(&mut self, peer: PeerId, topic: &Topic) {
+        if self.overlay.is_subscribed(topic) {
+            let join = alloc::vec![topic.as_str().into()];
+            self.send(peer, Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
+        }
     }
 
     /// Hands a newcomer a sample of the topic's peers.
@@ -482,6 +524,14 @@ impl Mesh {
 
     pub(crate) fn send(&mut self, peer: PeerId, body: Body) {
         self.outbox.send(peer, body.into());
+    }
+
+    /// Tells every peer, or, when discreet, those that named the topic.
+    fn tell_concerned(&mut self, topic: &Topic, body: &Body) {
+        let is_concerned = |link: &Link| !self.config.is_discreet || link.knows(topic);
+        let peers: Vec<PeerId> =
+            self.links.iter().filter(|(_, link)| is_concerned(link)).map(|(&peer, _)| peer).collect();
+        peers.into_iter().for_each(|peer| self.send(peer, body.clone()));
     }
 
     fn tell_all(&mut self, body: &Body) {

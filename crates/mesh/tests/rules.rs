@@ -61,6 +61,34 @@ fn a_subscriber_is_grafted_at_once() {
 }
 
 #[test]
+fn a_discreet_node_tells_only_who_named_the_topic() {
+    let mut relay = Node::with(1, Config { is_discreet: true, ..Config::default() });
+    assert_eq!(relay.connect(2), []);
+    assert_eq!(relay.connect(3), []);
+    let seek = || Body::Seek(frame::Seek { topics: vec!["t".into()] });
+    assert_eq!(relay.receive(3, seek()), [], "it does not subscribe");
+    relay.receive(2, subscriptions(&["t"], &[]));
+    let said = relay.handle(Input::Command(Command::Subscribe(topic())));
+    let told = |to| send(to, subscriptions(&["t"], &[]));
+    assert!(said.contains(&told(2)) && said.contains(&told(3)), "{said:?}");
+    // Later ones hear when they name it, and before they are grafted.
+    assert_eq!(relay.connect(4), []);
+    assert_eq!(relay.receive(4, seek()), [told(4)]);
+    assert_eq!(relay.connect(5), []);
+    assert_eq!(relay.receive(5, subscriptions(&["t"], &[]))[..2], [told(5), send(5, graft())]);
+}
+
+#[test]
+fn publishing_into_the_blue_asks_who_is_there() {
+    let mut node = Node::new(1);
+    node.connect(2);
+    let error = PublishError::NoPeers { topic: topic() };
+    let refused = Output::Event(Event::Refused { ticket: 9, error });
+    let seek = Body::Seek(frame::Seek { topics: vec!["t".into()] });
+    assert_eq!(node.publish(b"hello"), [send(2, seek), refused]);
+}
+
+#[test]
 fn a_graft_for_a_topic_of_nobody_is_ignored() {
     let mut node = Node::new(1);
     node.connect(2);

@@ -17,7 +17,7 @@ pub struct Config {
     pub serve_relay: bool,
     /// Most connections at once; 0 for the default, which is 1,024 when serving as relay and 64 otherwise.
     pub max_peers: usize,
-    /// The mesh. With [`serve_relay`](Self::serve_relay), `introduces` and `mesh_max` are overruled.
+    /// The mesh. With [`serve_relay`](Self::serve_relay), `introduces`, `is_discreet` and `mesh_max` are overruled.
     pub mesh: mesh::Config,
     /// Payload bytes kept for an application that is slow to take its events; beyond it the oldest messages are
     /// dropped and counted.

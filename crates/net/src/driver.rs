@@ -104,6 +104,7 @@ impl Driver {
         let mut mesh = config.mesh.clone();
         if config.serve_relay {
             mesh.introduces = true;
+            mesh.is_discreet = true;
             mesh.mesh_max = config.peer_limit();
         }
         let wanted_peers = mesh.mesh_target + SPARE_PEERS;

@@ -4,7 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use braidcast_net::{Event, Multiaddr, Topic};
+use braidcast_core::{Frame, frame::Body};
+use braidcast_net::{Event, Multiaddr, Topic, mesh, wire};
 use common::{client, event, first_address, identity, patiently, relay, relay_connected};
 use futures::{AsyncWriteExt, StreamExt};
 use libp2p::{
@@ -173,7 +174,10 @@ async fn one_that_never_reads() {
                 tokio::task::yield_now().await;
             }
         };
-        let thrown_out = intruder.write_until_closed(peer, CONTROL, Vec::new());
+        // A relay tells only who names the topics.
+        let seek = mesh::frame::Seek { topics: (0..100).map(|pass| format!("{pass:0>250}")).collect() };
+        let seek: Frame = Body::Mesh(mesh::frame::Body::Seek(seek).into()).into();
+        let thrown_out = intruder.write_until_closed(peer, CONTROL, wire::frame::encode(&seek).to_vec());
         futures::pin_mut!(noisy, thrown_out);
         patiently("the node to close", futures::future::select(noisy, thrown_out)).await;
         let gone = event(&mut events, "PeerDisconnected", |event| match event {
