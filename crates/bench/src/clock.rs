@@ -15,6 +15,13 @@ pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     elapsed
 }
 
+/// What `work` returns, and how long it took.
+pub(crate) fn timed_result<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}
+
 /// The shortest time of each run. They take turns, so that what disturbs the machine disturbs all alike.
 ///
 /// A turn is three runs in a row: the first finds the caches full of what another left. At least two turns, then as

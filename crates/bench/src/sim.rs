@@ -1,11 +1,19 @@
 //! `sim`: a scenario in virtual time.
 
+mod batch;
+mod store;
+mod summary;
+
 use std::{io::Write as _, str::FromStr};
 
+use self::{
+    store::{Store, Task},
+    summary::REFERENCES,
+};
 use crate::lab::{
     outcome::Outcome,
-    plan::{Choice, Plan},
-    run::{SYSTEMS, run as run_system},
+    plan::Choice,
+    run::{SYSTEMS, check_name},
     scenario::Scenario,
 };
 
@@ -14,53 +22,104 @@ use crate::lab::{
 pub(crate) struct Args {
     /// A scenario's name, or the path of a TOML file.
     scenario: String,
-    /// Message length: bytes, or with a unit as in 16KiB or 4MiB.
-    #[arg(long)]
-    size: Option<Size>,
+    /// Message lengths: bytes, or with a unit as in 16KiB or 4MiB.
+    #[arg(long, value_delimiter = ',')]
+    size: Vec<Size>,
     /// The same seed gives the same run.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Class of the hosts that publish, as in `fast` or `slow`; the scenario's first when not given.
-    #[arg(long)]
-    publisher: Option<String>,
-    /// Systems to run, repeated; all when none is named.
-    #[arg(long)]
+    /// Several seeds: how many (5 is 1 to 5), or which (2,3,9). Prints medians, and what they are of gossipsub's and
+    /// of the floor's, which run too.
+    #[arg(long, conflicts_with = "seed")]
+    seeds: Option<Seeds>,
+    /// Classes of the hosts that publish, as in `fast` or `slow`; the scenario's first when none is given.
+    #[arg(long, value_delimiter = ',')]
+    publisher: Vec<String>,
+    /// Systems to run; all when none is named.
+    #[arg(long, value_delimiter = ',')]
     system: Vec<String>,
     /// How many nodes, instead of the scenario's number.
+    #[arg(long, value_delimiter = ',')]
+    nodes: Vec<u32>,
+    /// How many runs at once.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Run what was kept from before too, and keep nothing.
     #[arg(long)]
-    nodes: Option<u32>,
-    /// One JSON object per line.
+    fresh: bool,
+    /// One JSON object per line: for each run, then for each median.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let scenario = Scenario::named(&args.scenario)?;
-    let choice = Choice {
-        nodes: args.nodes.unwrap_or(scenario.nodes),
-        bytes: args.size.map_or(scenario.bytes, |size| size.0),
-        publisher: args.publisher.clone().unwrap_or_else(|| scenario.classes[0].name.clone()),
-        seed: args.seed,
-    };
-    anyhow::ensure!(choice.nodes >= 2, "a run needs at least 2 nodes");
-    let plan = Plan::draw(&scenario, choice)?;
-    eprintln!("{}: {}", scenario.name, scenario.about);
-    let systems: Vec<&str> = match args.system.is_empty() {
-        true => SYSTEMS.to_vec(),
-        false => args.system.iter().map(String::as_str).collect(),
-    };
-    let mut out = std::io::stdout().lock();
-    for system in systems {
-        let outcome = run_system(&plan, system)?;
-        if args.json {
-            serde_json::to_writer(&mut out, &outcome)?;
-            writeln!(out)?;
-        } else {
-            writeln!(out, "{}", line(&outcome))?;
+    let tasks = tasks(args)?;
+    let store = if args.fresh { Store::none() } else { Store::beside_program()? };
+    let is_many = args.seeds.is_some();
+    let print = |outcome: &Outcome| -> anyhow::Result<()> {
+        match (args.json, is_many) {
+            (true, _) => print_line(&serde_json::to_string(outcome)?),
+            (false, false) => print_line(&line(outcome)),
+            (false, true) => Ok(()),
         }
-        out.flush()?;
+    };
+    let outcomes = batch::run_all(&tasks, &store, args.jobs, print)?;
+    if !is_many {
+        return Ok(());
     }
-    Ok(())
+    let summaries = summary::summarise(&outcomes);
+    if !args.json {
+        return print_line(&summary::table(&summaries));
+    }
+    summaries.iter().try_for_each(|summary| print_line(&serde_json::to_string(summary)?))
+}
+
+/// In the order of tables: sizes, publishers, systems, seeds.
+fn tasks(args: &Args) -> anyhow::Result<Vec<Task>> {
+    let scenario = Scenario::named(&args.scenario)?;
+    eprintln!("{}: {}", scenario.name, scenario.about);
+    let or = |given: &[u64], otherwise: u64| if given.is_empty() { vec![otherwise] } else { given.to_vec() };
+    let sizes: Vec<u64> = args.size.iter().map(|size| size.0).collect();
+    let nodes: Vec<u64> = args.nodes.iter().map(|&nodes| nodes.into()).collect();
+    let mut publishers = args.publisher.clone();
+    if publishers.is_empty() {
+        publishers.push(scenario.classes[0].name.clone());
+    }
+    let seeds = args.seeds.as_ref().map_or(vec![args.seed], |seeds| seeds.0.clone());
+    let mut tasks = Vec::new();
+    for nodes in or(&nodes, scenario.nodes.into()) {
+        anyhow::ensure!(nodes >= 2, "a run needs at least 2 nodes");
+        for bytes in or(&sizes, scenario.bytes) {
+            for publisher in &publishers {
+                for system in systems(args)? {
+                    for &seed in &seeds {
+                        let publisher = publisher.clone();
+                        let choice = Choice { nodes: nodes as u32, bytes, publisher, seed };
+                        tasks.push(Task { scenario: scenario.clone(), choice, system: system.clone() });
+                    }
+                }
+            }
+        }
+    }
+    Ok(tasks)
+}
+
+fn systems(args: &Args) -> anyhow::Result<Vec<String>> {
+    let mut systems: Vec<String> = match args.system.is_empty() {
+        true => SYSTEMS.map(String::from).into(),
+        false => args.system.clone(),
+    };
+    systems.iter().try_for_each(|system| check_name(system).map(|_| ()))?;
+    if args.seeds.is_some() {
+        let missing: Vec<&str> =
+            REFERENCES.into_iter().filter(|name| !systems.iter().any(|system| system == name)).collect();
+        systems.extend(missing.into_iter().map(String::from));
+    }
+    Ok(systems)
+}
+
+fn print_line(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
 }
 
 fn line(outcome: &Outcome) -> String {
@@ -98,9 +157,36 @@ impl FromStr for Size {
     }
 }
 
+/// Which seeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seeds(Vec<u64>);
+
+impl FromStr for Seeds {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let seeds: Vec<u64> = text.split(',').map(|seed| seed.trim().parse()).collect::<Result<_, _>>()?;
+        let seeds = match seeds[..] {
+            [count] => (1..=count).collect(),
+            _ => seeds,
+        };
+        anyhow::ensure!(!seeds.is_empty(), "0 seeds are no run");
+        Ok(Self(seeds))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seeds_are_counted_or_named() {
+        let read = |text: &str| text.parse::<Seeds>().map(|seeds| seeds.0).ok();
+        assert_eq!(read("3"), Some(vec![1, 2, 3]));
+        assert_eq!(read("7,2"), Some(vec![7, 2]));
+        assert_eq!(read("0"), None);
+        assert_eq!(read("a"), None);
+    }
 
     #[test]
     fn sizes_have_units() {

@@ -1,7 +1,7 @@
 //! What came of a run: the ledger that is kept during it, and the line of figures that is printed after it.
 
 use braidcast_core::machine::{Duration, Time};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 
@@ -75,13 +75,14 @@ pub(crate) struct Received {
 }
 
 /// One line of figures, as the design's section 9 has it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) sim: String,
+    pub(crate) nodes: u32,
     pub(crate) bytes: u64,
     pub(crate) publisher: String,
     pub(crate) seed: u64,
-    pub(crate) system: &'static str,
+    pub(crate) system: String,
     /// From publishing to delivery, over all receivers of all measured messages; null when so many did not receive.
     pub(crate) p50_ms: Option<f64>,
     pub(crate) p90_ms: Option<f64>,
@@ -97,16 +98,13 @@ pub(crate) struct Outcome {
     pub(crate) corrupt: u64,
     /// Fingerprint of the run.
     pub(crate) trace: String,
+    /// The percentiles 0 to 100 of what the times above are of, in milliseconds; for plots.
+    #[serde(skip)]
+    pub(crate) curve: Vec<Option<f64>>,
 }
 
 impl Outcome {
-    pub(crate) fn new(
-        plan: &Plan,
-        system: &'static str,
-        ledger: &Ledger,
-        received: Received,
-        trace: String,
-    ) -> Self {
+    pub(crate) fn new(plan: &Plan, system: &str, ledger: &Ledger, received: Received, trace: String) -> Self {
         let mut delays: Vec<Option<u64>> = Vec::new();
         for entry in ledger.measured() {
             let others = entry.arrivals.iter().enumerate();
@@ -126,7 +124,7 @@ impl Outcome {
     /// Of these delays in microseconds, one per receiver and message.
     pub(crate) fn of(
         plan: &Plan,
-        system: &'static str,
+        system: &str,
         mut delays: Vec<Option<u64>>,
         trace: String,
         fill: impl FnOnce(&mut Self),
@@ -139,10 +137,11 @@ impl Outcome {
         let there = delays.iter().flatten().count();
         let mut outcome = Self {
             sim: plan.scenario.name.clone(),
+            nodes: plan.choice.nodes,
             bytes: plan.choice.bytes,
             publisher: plan.choice.publisher.clone(),
             seed: plan.choice.seed,
-            system,
+            system: system.to_owned(),
             p50_ms: at(50),
             p90_ms: at(90),
             p99_ms: at(99),
@@ -152,6 +151,7 @@ impl Outcome {
             control_share: 0.0,
             corrupt: 0,
             trace,
+            curve: (0..=100).map(at).collect(),
         };
         fill(&mut outcome);
         outcome

@@ -25,11 +25,20 @@ pub(crate) const SYSTEMS: [&str; 6] =
 /// rust-libp2p's gossipsub: for validation, and only when it is named.
 pub(crate) const RUST: &str = "gossipsub-rust";
 
+/// True for the production code, false for what it is compared with.
+pub(crate) fn is_ours(system: &str) -> bool {
+    system.starts_with("braidcast")
+}
+
+/// The system of this name, or an error that names all.
+pub(crate) fn check_name(system: &str) -> anyhow::Result<&'static str> {
+    let name = SYSTEMS.into_iter().chain([RUST]).find(|name| *name == system);
+    name.ok_or_else(|| anyhow::anyhow!("no system {system:?}: take one of {}", SYSTEMS.join(", ")))
+}
+
 /// Runs the system of this name.
 pub(crate) fn run(plan: &Plan, system: &str) -> anyhow::Result<Outcome> {
-    let name = SYSTEMS.iter().chain([&RUST]).find(|name| **name == system).copied();
-    let name =
-        name.ok_or_else(|| anyhow::anyhow!("no system {system:?}: take one of {}", SYSTEMS.join(", ")))?;
+    let name = check_name(system)?;
     Ok(match name {
         "braidcast-open" => spread(plan, name, &Braidcast::open(plan)),
         "gossipsub-1.1" => spread(plan, name, &Gossipsub::V1_1),
@@ -41,7 +50,7 @@ pub(crate) fn run(plan: &Plan, system: &str) -> anyhow::Result<Outcome> {
     })
 }
 
-fn floor(plan: &Plan, name: &'static str) -> Outcome {
+fn floor(plan: &Plan, name: &str) -> Outcome {
     let mut delays = Vec::new();
     let mut trace = blake3::Hasher::new();
     for message in plan.messages.iter().filter(|message| message.is_measured) {
@@ -55,7 +64,7 @@ fn floor(plan: &Plan, name: &'static str) -> Outcome {
 }
 
 /// Publishes the plan's messages in a world of this system, until nothing moves any more.
-pub(crate) fn spread<S: System>(plan: &Plan, name: &'static str, system: &S) -> Outcome {
+pub(crate) fn spread<S: System>(plan: &Plan, name: &str, system: &S) -> Outcome {
     let ledger = Rc::new(RefCell::new(Ledger::new(plan)));
     let mut world = populate(plan, system);
     let mut observe = system.observer(ledger.clone());
