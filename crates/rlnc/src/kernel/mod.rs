@@ -29,6 +29,9 @@ mod ssse3;
 mod tables;
 #[cfg(any(target_arch = "x86_64", target_feature = "neon", target_feature = "simd128"))]
 #[allow(unsafe_code)]
+mod tile;
+#[cfg(any(target_arch = "x86_64", target_feature = "neon", target_feature = "simd128"))]
+#[allow(unsafe_code)]
 mod tiled;
 
 use core::fmt;
