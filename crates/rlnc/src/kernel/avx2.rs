@@ -1,12 +1,11 @@
 //! AVX2: two byte shuffles look up the products of 32 low and 32 high nibbles.
 //!
-//! A source is split into nibbles once for all rows of a tile. Tiles of 4 x 2 vectors: 8 sums, 4 halves of sources, 2
-//! tables and 2 products in the 16 registers.
+//! Tiles of 4 x 2 vectors: 8 sums, 4 halves of sources, 2 tables and 2 products in the 16 registers.
 
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-use super::tables::NIBBLES;
+use super::isa::{Shuffle, Vector};
 use super::{Start, tiled};
 
 /// See [`Gemm`](super::Gemm). Handed out where the CPU was seen to have `avx2`.
@@ -26,34 +25,48 @@ struct Avx2;
 /// # Safety
 ///
 /// Every function: the CPU has `avx2`.
-impl tiled::Isa for Avx2 {
-    type Vector = __m256i;
-    /// Low nibbles, high nibbles.
-    type Source = [__m256i; 2];
-    /// The products with each of them.
-    type Factor = [__m256i; 2];
+impl Vector for __m256i {
     const WIDTH: usize = 32;
 
     #[inline(always)]
-    unsafe fn zero() -> __m256i {
+    unsafe fn zero() -> Self {
         // SAFETY: the feature, as above.
         unsafe { _mm256_setzero_si256() }
     }
 
     #[inline(always)]
-    unsafe fn load(from: *const u8) -> __m256i {
+    unsafe fn load(from: *const u8) -> Self {
         // SAFETY: the feature, as above; 32 bytes at any alignment.
         unsafe { _mm256_loadu_si256(from.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn store(to: *mut u8, vector: __m256i) {
+    unsafe fn store(self, to: *mut u8) {
         // SAFETY: the feature, as above; 32 bytes at any alignment.
-        unsafe { _mm256_storeu_si256(to.cast(), vector) }
+        unsafe { _mm256_storeu_si256(to.cast(), self) }
     }
 
     #[inline(always)]
-    unsafe fn source(vector: __m256i) -> [__m256i; 2] {
+    unsafe fn xor(self, other: Self) -> Self {
+        // SAFETY: the feature, as above.
+        unsafe { _mm256_xor_si256(self, other) }
+    }
+}
+
+/// # Safety
+///
+/// Every function: the CPU has `avx2`.
+impl Shuffle for Avx2 {
+    type Vector = __m256i;
+
+    #[inline(always)]
+    unsafe fn table(bytes: &[u8; 16]) -> __m256i {
+        // SAFETY: the feature, as above; a table is 16 bytes.
+        unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(bytes.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn split(vector: __m256i) -> [__m256i; 2] {
         // SAFETY: the feature, as above.
         unsafe {
             let low = _mm256_set1_epi8(0x0F);
@@ -62,20 +75,8 @@ impl tiled::Isa for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn factor(coefficient: u8) -> [__m256i; 2] {
-        let [low, high] = &NIBBLES[usize::from(coefficient)];
-        // SAFETY: the feature, as above; a table is 16 bytes.
-        unsafe {
-            [low, high].map(|table| _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast())))
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn add_product(sum: __m256i, factor: [__m256i; 2], source: [__m256i; 2]) -> __m256i {
+    unsafe fn look_up(table: __m256i, indices: __m256i) -> __m256i {
         // SAFETY: the feature, as above.
-        unsafe {
-            let sum = _mm256_xor_si256(sum, _mm256_shuffle_epi8(factor[0], source[0]));
-            _mm256_xor_si256(sum, _mm256_shuffle_epi8(factor[1], source[1]))
-        }
+        unsafe { _mm256_shuffle_epi8(table, indices) }
     }
 }

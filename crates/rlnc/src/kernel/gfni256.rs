@@ -1,10 +1,11 @@
-//! GFNI with 256-bit registers and VEX encoding, for CPUs without AVX-512.
+//! GFNI with the 256-bit registers of AVX2 and VEX encoding, for CPUs without AVX-512.
 //!
 //! Tiles of 4 x 2 vectors: 8 sums, 2 sources and a factor in the 16 registers.
 
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+use super::isa::{Isa, Vector};
 use super::tables::MATRICES;
 use super::{Start, tiled};
 
@@ -25,30 +26,11 @@ struct Gfni256;
 /// # Safety
 ///
 /// Every function: the CPU has `avx2` and `gfni`.
-impl tiled::Isa for Gfni256 {
+impl Isa for Gfni256 {
     type Vector = __m256i;
     type Source = __m256i;
     /// The coefficient's matrix, four times.
     type Factor = __m256i;
-    const WIDTH: usize = 32;
-
-    #[inline(always)]
-    unsafe fn zero() -> __m256i {
-        // SAFETY: the features, as above.
-        unsafe { _mm256_setzero_si256() }
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const u8) -> __m256i {
-        // SAFETY: the features, as above; 32 bytes at any alignment.
-        unsafe { _mm256_loadu_si256(from.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(to: *mut u8, vector: __m256i) {
-        // SAFETY: the features, as above; 32 bytes at any alignment.
-        unsafe { _mm256_storeu_si256(to.cast(), vector) }
-    }
 
     #[inline(always)]
     unsafe fn source(vector: __m256i) -> __m256i {
@@ -64,6 +46,6 @@ impl tiled::Isa for Gfni256 {
     #[inline(always)]
     unsafe fn add_product(sum: __m256i, factor: __m256i, source: __m256i) -> __m256i {
         // SAFETY: the features, as above.
-        unsafe { _mm256_xor_si256(sum, _mm256_gf2p8affine_epi64_epi8::<0>(source, factor)) }
+        unsafe { sum.xor(_mm256_gf2p8affine_epi64_epi8::<0>(source, factor)) }
     }
 }

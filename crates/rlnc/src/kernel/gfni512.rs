@@ -7,6 +7,7 @@
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+use super::isa::{Isa, Vector};
 use super::tables::MATRICES;
 use super::{Start, tiled};
 
@@ -26,31 +27,43 @@ struct Gfni512;
 
 /// # Safety
 ///
-/// Every function: the CPU has `avx512f` and `gfni`.
-impl tiled::Isa for Gfni512 {
-    type Vector = __m512i;
-    type Source = __m512i;
-    /// The coefficient's matrix, eight times.
-    type Factor = __m512i;
+/// Every function: the CPU has `avx512f`.
+impl Vector for __m512i {
     const WIDTH: usize = 64;
 
     #[inline(always)]
-    unsafe fn zero() -> __m512i {
-        // SAFETY: the features, as above.
+    unsafe fn zero() -> Self {
+        // SAFETY: the feature, as above.
         unsafe { _mm512_setzero_si512() }
     }
 
     #[inline(always)]
-    unsafe fn load(from: *const u8) -> __m512i {
-        // SAFETY: the features, as above; 64 bytes at any alignment.
+    unsafe fn load(from: *const u8) -> Self {
+        // SAFETY: the feature, as above; 64 bytes at any alignment.
         unsafe { _mm512_loadu_si512(from.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn store(to: *mut u8, vector: __m512i) {
-        // SAFETY: the features, as above; 64 bytes at any alignment.
-        unsafe { _mm512_storeu_si512(to.cast(), vector) }
+    unsafe fn store(self, to: *mut u8) {
+        // SAFETY: the feature, as above; 64 bytes at any alignment.
+        unsafe { _mm512_storeu_si512(to.cast(), self) }
     }
+
+    #[inline(always)]
+    unsafe fn xor(self, other: Self) -> Self {
+        // SAFETY: the feature, as above.
+        unsafe { _mm512_xor_si512(self, other) }
+    }
+}
+
+/// # Safety
+///
+/// Every function: the CPU has `avx512f` and `gfni`.
+impl Isa for Gfni512 {
+    type Vector = __m512i;
+    type Source = __m512i;
+    /// The coefficient's matrix, eight times.
+    type Factor = __m512i;
 
     #[inline(always)]
     unsafe fn source(vector: __m512i) -> __m512i {
@@ -66,6 +79,6 @@ impl tiled::Isa for Gfni512 {
     #[inline(always)]
     unsafe fn add_product(sum: __m512i, factor: __m512i, source: __m512i) -> __m512i {
         // SAFETY: the features, as above.
-        unsafe { _mm512_xor_si512(sum, _mm512_gf2p8affine_epi64_epi8::<0>(source, factor)) }
+        unsafe { sum.xor(_mm512_gf2p8affine_epi64_epi8::<0>(source, factor)) }
     }
 }

@@ -9,6 +9,9 @@ mod gfni256;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod gfni512;
+#[cfg(any(target_arch = "x86_64", target_feature = "neon", target_feature = "simd128"))]
+#[allow(unsafe_code)]
+mod isa;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 #[allow(unsafe_code)]
 mod neon;

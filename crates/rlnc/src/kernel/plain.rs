@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::isa::{Isa, Vector};
 use super::{Start, scalar, tiled};
 use crate::gf256;
 use crate::testing::{noise, rows, slices, slices_mut};
@@ -11,25 +12,36 @@ struct Plain;
 /// # Safety
 ///
 /// No instructions are asked for.
-impl tiled::Isa for Plain {
-    type Vector = [u8; 16];
-    type Source = [u8; 16];
-    type Factor = u8;
+impl Vector for [u8; 16] {
     const WIDTH: usize = 16;
 
-    unsafe fn zero() -> [u8; 16] {
+    unsafe fn zero() -> Self {
         [0; 16]
     }
 
-    unsafe fn load(from: *const u8) -> [u8; 16] {
+    unsafe fn load(from: *const u8) -> Self {
         // SAFETY: 16 bytes at any alignment.
-        unsafe { from.cast::<[u8; 16]>().read_unaligned() }
+        unsafe { from.cast::<Self>().read_unaligned() }
     }
 
-    unsafe fn store(to: *mut u8, vector: [u8; 16]) {
+    unsafe fn store(self, to: *mut u8) {
         // SAFETY: 16 bytes at any alignment.
-        unsafe { to.cast::<[u8; 16]>().write_unaligned(vector) }
+        unsafe { to.cast::<Self>().write_unaligned(self) }
     }
+
+    unsafe fn xor(mut self, other: Self) -> Self {
+        self.iter_mut().zip(other).for_each(|(byte, other)| *byte ^= other);
+        self
+    }
+}
+
+/// # Safety
+///
+/// No instructions are asked for.
+impl Isa for Plain {
+    type Vector = [u8; 16];
+    type Source = [u8; 16];
+    type Factor = u8;
 
     unsafe fn source(vector: [u8; 16]) -> [u8; 16] {
         vector
@@ -39,9 +51,9 @@ impl tiled::Isa for Plain {
         coefficient
     }
 
-    unsafe fn add_product(mut sum: [u8; 16], factor: u8, source: [u8; 16]) -> [u8; 16] {
-        sum.iter_mut().zip(source).for_each(|(sum, byte)| *sum ^= gf256::mul(factor, byte));
-        sum
+    unsafe fn add_product(sum: [u8; 16], factor: u8, source: [u8; 16]) -> [u8; 16] {
+        // SAFETY: no instructions are asked for.
+        unsafe { sum.xor(source.map(|byte| gf256::mul(factor, byte))) }
     }
 }
 

@@ -5,7 +5,8 @@
 use core::arch::wasm32::*;
 use core::ops::Range;
 
-use super::tables::NIBBLES;
+use super::isa::Shuffle;
+use super::simd128::Simd128;
 use super::{Start, tiled};
 
 /// See [`Gemm`](super::Gemm). Compiled where the whole module has `relaxed-simd`.
@@ -19,45 +20,23 @@ struct RelaxedSimd;
 /// # Safety
 ///
 /// Every function: the module has `relaxed-simd`.
-impl tiled::Isa for RelaxedSimd {
+impl Shuffle for RelaxedSimd {
     type Vector = v128;
-    /// Low nibbles, high nibbles.
-    type Source = [v128; 2];
-    /// The products with each of them.
-    type Factor = [v128; 2];
-    const WIDTH: usize = 16;
 
     #[inline(always)]
-    unsafe fn zero() -> v128 {
-        u8x16_splat(0)
+    unsafe fn table(bytes: &[u8; 16]) -> v128 {
+        // SAFETY: as above; it includes `simd128`.
+        unsafe { Simd128::table(bytes) }
     }
 
     #[inline(always)]
-    unsafe fn load(from: *const u8) -> v128 {
-        // SAFETY: 16 bytes at any alignment.
-        unsafe { v128_load(from.cast()) }
+    unsafe fn split(vector: v128) -> [v128; 2] {
+        // SAFETY: as above; it includes `simd128`.
+        unsafe { Simd128::split(vector) }
     }
 
     #[inline(always)]
-    unsafe fn store(to: *mut u8, vector: v128) {
-        // SAFETY: 16 bytes at any alignment.
-        unsafe { v128_store(to.cast(), vector) }
-    }
-
-    #[inline(always)]
-    unsafe fn source(vector: v128) -> [v128; 2] {
-        [v128_and(vector, u8x16_splat(0x0F)), u8x16_shr(vector, 4)]
-    }
-
-    #[inline(always)]
-    unsafe fn factor(coefficient: u8) -> [v128; 2] {
-        // SAFETY: a table is 16 bytes.
-        NIBBLES[usize::from(coefficient)].each_ref().map(|table| unsafe { v128_load(table.as_ptr().cast()) })
-    }
-
-    #[inline(always)]
-    unsafe fn add_product(sum: v128, factor: [v128; 2], source: [v128; 2]) -> v128 {
-        let sum = v128_xor(sum, u8x16_relaxed_swizzle(factor[0], source[0]));
-        v128_xor(sum, u8x16_relaxed_swizzle(factor[1], source[1]))
+    unsafe fn look_up(table: v128, indices: v128) -> v128 {
+        u8x16_relaxed_swizzle(table, indices)
     }
 }

@@ -5,7 +5,7 @@
 use core::arch::wasm32::*;
 use core::ops::Range;
 
-use super::tables::NIBBLES;
+use super::isa::{Shuffle, Vector};
 use super::{Start, tiled};
 
 /// See [`Gemm`](super::Gemm). Compiled where the whole module has `simd128`.
@@ -14,50 +14,56 @@ pub(super) fn gemm(dst: &mut [&mut [u8]], src: &[&[u8]], coef: &[u8], columns: R
     unsafe { tiled::gemm::<Simd128, 2, 1>(dst, src, coef, columns, start) }
 }
 
-struct Simd128;
+pub(super) struct Simd128;
 
 /// # Safety
 ///
 /// Every function: the module has `simd128`.
-impl tiled::Isa for Simd128 {
-    type Vector = v128;
-    /// Low nibbles, high nibbles.
-    type Source = [v128; 2];
-    /// The products with each of them.
-    type Factor = [v128; 2];
+impl Vector for v128 {
     const WIDTH: usize = 16;
 
     #[inline(always)]
-    unsafe fn zero() -> v128 {
+    unsafe fn zero() -> Self {
         u8x16_splat(0)
     }
 
     #[inline(always)]
-    unsafe fn load(from: *const u8) -> v128 {
+    unsafe fn load(from: *const u8) -> Self {
         // SAFETY: 16 bytes at any alignment.
         unsafe { v128_load(from.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn store(to: *mut u8, vector: v128) {
+    unsafe fn store(self, to: *mut u8) {
         // SAFETY: 16 bytes at any alignment.
-        unsafe { v128_store(to.cast(), vector) }
+        unsafe { v128_store(to.cast(), self) }
     }
 
     #[inline(always)]
-    unsafe fn source(vector: v128) -> [v128; 2] {
+    unsafe fn xor(self, other: Self) -> Self {
+        v128_xor(self, other)
+    }
+}
+
+/// # Safety
+///
+/// Every function: the module has `simd128`.
+impl Shuffle for Simd128 {
+    type Vector = v128;
+
+    #[inline(always)]
+    unsafe fn table(bytes: &[u8; 16]) -> v128 {
+        // SAFETY: a table is 16 bytes.
+        unsafe { v128_load(bytes.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn split(vector: v128) -> [v128; 2] {
         [v128_and(vector, u8x16_splat(0x0F)), u8x16_shr(vector, 4)]
     }
 
     #[inline(always)]
-    unsafe fn factor(coefficient: u8) -> [v128; 2] {
-        // SAFETY: a table is 16 bytes.
-        NIBBLES[usize::from(coefficient)].each_ref().map(|table| unsafe { v128_load(table.as_ptr().cast()) })
-    }
-
-    #[inline(always)]
-    unsafe fn add_product(sum: v128, factor: [v128; 2], source: [v128; 2]) -> v128 {
-        let sum = v128_xor(sum, u8x16_swizzle(factor[0], source[0]));
-        v128_xor(sum, u8x16_swizzle(factor[1], source[1]))
+    unsafe fn look_up(table: v128, indices: v128) -> v128 {
+        u8x16_swizzle(table, indices)
     }
 }

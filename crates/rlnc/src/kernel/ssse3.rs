@@ -1,12 +1,11 @@
 //! SSSE3: two byte shuffles look up the products of 16 low and 16 high nibbles.
 //!
-//! A source is split into nibbles once for all rows of a tile. Tiles of 4 x 2 vectors: 8 sums, 4 halves of sources, 2
-//! tables and 2 products in the 16 registers.
+//! Tiles of 4 x 2 vectors: 8 sums, 4 halves of sources, 2 tables and 2 products in the 16 registers.
 
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-use super::tables::NIBBLES;
+use super::isa::{Shuffle, Vector};
 use super::{Start, tiled};
 
 /// See [`Gemm`](super::Gemm). Handed out where the CPU was seen to have `ssse3`.
@@ -26,34 +25,48 @@ struct Ssse3;
 /// # Safety
 ///
 /// Every function: the CPU has `ssse3`.
-impl tiled::Isa for Ssse3 {
-    type Vector = __m128i;
-    /// Low nibbles, high nibbles.
-    type Source = [__m128i; 2];
-    /// The products with each of them.
-    type Factor = [__m128i; 2];
+impl Vector for __m128i {
     const WIDTH: usize = 16;
 
     #[inline(always)]
-    unsafe fn zero() -> __m128i {
+    unsafe fn zero() -> Self {
         // SAFETY: the feature, as above.
         unsafe { _mm_setzero_si128() }
     }
 
     #[inline(always)]
-    unsafe fn load(from: *const u8) -> __m128i {
+    unsafe fn load(from: *const u8) -> Self {
         // SAFETY: the feature, as above; 16 bytes at any alignment.
         unsafe { _mm_loadu_si128(from.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn store(to: *mut u8, vector: __m128i) {
+    unsafe fn store(self, to: *mut u8) {
         // SAFETY: the feature, as above; 16 bytes at any alignment.
-        unsafe { _mm_storeu_si128(to.cast(), vector) }
+        unsafe { _mm_storeu_si128(to.cast(), self) }
     }
 
     #[inline(always)]
-    unsafe fn source(vector: __m128i) -> [__m128i; 2] {
+    unsafe fn xor(self, other: Self) -> Self {
+        // SAFETY: the feature, as above.
+        unsafe { _mm_xor_si128(self, other) }
+    }
+}
+
+/// # Safety
+///
+/// Every function: the CPU has `ssse3`.
+impl Shuffle for Ssse3 {
+    type Vector = __m128i;
+
+    #[inline(always)]
+    unsafe fn table(bytes: &[u8; 16]) -> __m128i {
+        // SAFETY: the feature, as above; a table is 16 bytes.
+        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn split(vector: __m128i) -> [__m128i; 2] {
         // SAFETY: the feature, as above.
         unsafe {
             let low = _mm_set1_epi8(0x0F);
@@ -62,18 +75,8 @@ impl tiled::Isa for Ssse3 {
     }
 
     #[inline(always)]
-    unsafe fn factor(coefficient: u8) -> [__m128i; 2] {
-        let [low, high] = &NIBBLES[usize::from(coefficient)];
-        // SAFETY: the feature, as above; a table is 16 bytes.
-        unsafe { [low, high].map(|table| _mm_loadu_si128(table.as_ptr().cast())) }
-    }
-
-    #[inline(always)]
-    unsafe fn add_product(sum: __m128i, factor: [__m128i; 2], source: [__m128i; 2]) -> __m128i {
+    unsafe fn look_up(table: __m128i, indices: __m128i) -> __m128i {
         // SAFETY: the feature, as above.
-        unsafe {
-            let sum = _mm_xor_si128(sum, _mm_shuffle_epi8(factor[0], source[0]));
-            _mm_xor_si128(sum, _mm_shuffle_epi8(factor[1], source[1]))
-        }
+        unsafe { _mm_shuffle_epi8(table, indices) }
     }
 }

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::Start;
-use super::tiled::Isa;
+use super::isa::{Isa, Vector};
 
 /// `R` rows x `V` vectors of sums, of the sources in `range`.
 ///
@@ -22,11 +22,11 @@ pub(super) unsafe fn tile<I: Isa, S: Sources, const R: usize, const V: usize, co
     let k = coef.len() / R;
     // SAFETY: the caller's word; `index` stays in `range`, and so does a coefficient's place below R * K.
     unsafe {
-        let mut sums = [[I::zero(); V]; R];
+        let mut sums = [[<I::Vector>::zero(); V]; R];
         if start == Start::Dst {
             for (sums, out) in sums.iter_mut().zip(out) {
                 for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = I::load(out.add(v * I::WIDTH));
+                    *sum = <I::Vector>::load(out.add(v * I::WIDTH));
                 }
             }
         }
@@ -41,7 +41,7 @@ pub(super) unsafe fn tile<I: Isa, S: Sources, const R: usize, const V: usize, co
         }
         for (sums, out) in sums.into_iter().zip(out) {
             for (v, sum) in sums.into_iter().enumerate() {
-                I::store(out.add(v * I::WIDTH), sum);
+                sum.store(out.add(v * I::WIDTH));
             }
         }
     }
@@ -62,11 +62,11 @@ unsafe fn add_sources<I: Isa, S: Sources, const R: usize, const V: usize, const 
 ) -> [[I::Vector; V]; R] {
     // SAFETY: the caller's word.
     unsafe {
-        let mut vectors = [[I::source(I::zero()); V]; DEPTH];
+        let mut vectors = [[I::source(<I::Vector>::zero()); V]; DEPTH];
         for (d, vectors) in vectors.iter_mut().enumerate() {
             let row = sources.row(index + d);
             for (v, vector) in vectors.iter_mut().enumerate() {
-                *vector = I::source(I::load(row.add(v * I::WIDTH)));
+                *vector = I::source(<I::Vector>::load(row.add(v * I::WIDTH)));
             }
         }
         for (r, sums) in sums.iter_mut().enumerate() {

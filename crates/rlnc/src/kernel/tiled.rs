@@ -18,32 +18,8 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::Start;
+use super::isa::{Isa, Vector};
 use super::tile::{InPlace, Packed, Sources, tile};
-
-/// One instruction set: what a tile is computed with.
-///
-/// # Safety
-///
-/// The functions are safe to call only on a CPU that has the instructions. Their pointers are valid for `WIDTH` bytes
-/// at any alignment.
-pub(super) trait Isa {
-    /// A register of bytes.
-    type Vector: Copy;
-    /// A register of source bytes, prepared for multiplications.
-    type Source: Copy;
-    /// A coefficient, prepared for multiplications.
-    type Factor: Copy;
-    /// Bytes of a `Vector`.
-    const WIDTH: usize;
-
-    unsafe fn zero() -> Self::Vector;
-    unsafe fn load(from: *const u8) -> Self::Vector;
-    unsafe fn store(to: *mut u8, vector: Self::Vector);
-    unsafe fn source(vector: Self::Vector) -> Self::Source;
-    unsafe fn factor(coefficient: u8) -> Self::Factor;
-    /// `sum` + `factor` * `source`.
-    unsafe fn add_product(sum: Self::Vector, factor: Self::Factor, source: Self::Source) -> Self::Vector;
-}
 
 /// See [`Gemm`](super::Gemm). Tiles are `V` vectors wide and take `DEPTH` sources per round.
 ///
@@ -130,8 +106,8 @@ impl Product<'_, '_> {
                     for v in 0..V {
                         // SAFETY: the row reaches to the end of the block, and the scratch has room for all its tiles.
                         unsafe {
-                            let vector = I::load(row.as_ptr().add(column + v * I::WIDTH));
-                            I::store(base.add(tile * tile_bytes + k * width + v * I::WIDTH), vector);
+                            let vector = <I::Vector>::load(row.as_ptr().add(column + v * I::WIDTH));
+                            vector.store(base.add(tile * tile_bytes + k * width + v * I::WIDTH));
                         }
                     }
                 }
