@@ -92,6 +92,11 @@ impl Core {
         self.mesh.topics_of(peer)
     }
 
+    /// What is known of a peer's conduct, connected or not.
+    pub fn conduct(&self, peer: PeerId) -> mesh::Conduct {
+        self.mesh.conduct(peer)
+    }
+
     fn on_received(&mut self, now: Now, peer: PeerId, frame: Frame) {
         let Some(flow) = self.links.get_mut(&peer) else { return };
         if frame.is_bulk() {

@@ -135,6 +135,11 @@ impl Offence {
         Self { rule, points: Self::BAN }
     }
 
+    /// No fault of the peer's, but worth a line in the log: it may be newer, or allow more.
+    pub const fn harmless(rule: &'static str) -> Self {
+        Self { rule, points: 0 }
+    }
+
     /// Something that a slow or confused peer may do once in a while.
     pub const fn minor(rule: &'static str) -> Self {
         Self { rule, points: 5 }

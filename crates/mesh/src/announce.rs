@@ -104,7 +104,7 @@ impl Mesh {
     /// Sends the announcements that wait.
     pub(crate) fn flush(&mut self) {
         self.flush_at = None;
-        for (peer, topic, lane) in self.overlay.assign_lanes() {
+        for (peer, topic, lane) in self.overlay.assign_lanes(&self.scores) {
             let lanes = frame::Lanes { topic: topic.as_str().into(), slot: lane.slot, of: lane.of };
             self.outbox.send(peer, Body::Lanes(lanes).into());
         }

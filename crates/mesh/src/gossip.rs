@@ -1,6 +1,9 @@
 //! IHAVE and IWANT: peers outside the mesh hear which messages there were, and ask for those that they missed.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use braidcast_machine::{Duration, Offence, Time};
 use braidcast_wire::{MessageId, PeerId, Topic, limits};
@@ -14,15 +17,15 @@ use crate::{
 
 /// Messages that we asked somebody for, and until when nobody else is asked.
 #[derive(Debug, Default)]
-pub(crate) struct Asked(BTreeMap<MessageId, Time>);
+pub(crate) struct Asked(BTreeMap<MessageId, (PeerId, Time)>);
 
 impl Asked {
-    /// True when the message may be asked for now.
-    fn insert(&mut self, id: MessageId, now: Time) -> bool {
-        if self.0.get(&id).is_some_and(|&until| now < until) || self.0.len() >= ASKED_MAX {
+    /// True when `peer` may be asked for the message now.
+    fn insert(&mut self, id: MessageId, peer: PeerId, now: Time) -> bool {
+        if self.0.contains_key(&id) || self.0.len() >= ASKED_MAX {
             return false;
         }
-        self.0.insert(id, now + PROMISE);
+        self.0.insert(id, (peer, now + PROMISE));
         true
     }
 
@@ -30,15 +33,17 @@ impl Asked {
         self.0.remove(&id);
     }
 
-    fn expire(&mut self, now: Time) {
-        self.0.retain(|_, until| *until > now);
+    /// Those that said to have a message and did not send it: once each.
+    fn expire(&mut self, now: Time) -> BTreeSet<PeerId> {
+        let late = self.0.extract_if(.., |_, (_, until)| *until <= now);
+        late.map(|(_, (peer, _))| peer).collect()
     }
 }
 
 impl Mesh {
     /// Tells some peers outside the mesh what came of late. Once per heartbeat.
     pub(crate) fn gossip(&mut self, now: Time) {
-        self.asked.expire(now);
+        self.asked.expire(now).into_iter().for_each(|peer| self.scores.on_unserved(peer));
         let topics: Vec<Topic> = self.overlay.subscriptions().cloned().collect();
         for topic in topics {
             let ids = self.recent(&topic, now);
@@ -99,7 +104,7 @@ impl Mesh {
             return Ok(());
         }
         let wanted: Vec<MessageId> =
-            ids.filter(|&id| !self.seen.contains(id) && self.asked.insert(id, now)).collect();
+            ids.filter(|&id| !self.seen.contains(id) && self.asked.insert(id, peer, now)).collect();
         if !wanted.is_empty() {
             self.send(peer, Body::IWant(frame::Ids { ids: frame::pack(wanted) }));
         }

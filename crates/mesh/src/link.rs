@@ -31,7 +31,7 @@ pub(crate) struct Link {
     pub(crate) receiving: Option<(Place, Vec<u8>)>,
     /// Announcements that wait for the batch.
     pub(crate) news: News,
-    /// Points of its offences; fall by one each heartbeat.
+    /// Points of minor offences since the last heartbeat.
     pub(crate) points: u32,
     /// `IHave` frames since the last heartbeat.
     pub(crate) ihaves: u32,
@@ -114,14 +114,12 @@ pub(crate) struct Service {
     /// Time per byte of an answer in nanoseconds; smoothed.
     per_byte_ns: u64,
     last_at: Time,
-    served: u32,
-    late: u32,
 }
 
 impl Default for Service {
     /// 60 ms and 4 MB/s, until something was served. Guess.
     fn default() -> Self {
-        Self { asked_bytes: 0, latency_us: 60_000, per_byte_ns: 250, last_at: Time::ZERO, served: 0, late: 0 }
+        Self { asked_bytes: 0, latency_us: 60_000, per_byte_ns: 250, last_at: Time::ZERO }
     }
 }
 
@@ -139,7 +137,6 @@ impl Service {
     /// A piece asked for at `asked_at` came.
     pub(crate) fn on_served(&mut self, now: Time, asked_at: Time, piece_len: usize) {
         self.on_settled(piece_len);
-        self.served += 1;
         let transfer_us = piece_len as u64 * self.per_byte_ns / 1000;
         if asked_at >= self.last_at {
             // Nothing else was in front of it.
@@ -159,14 +156,8 @@ impl Service {
 
     pub(crate) fn on_late(&mut self, piece_len: usize) {
         self.on_settled(piece_len);
-        self.late += 1;
         // It may only be slow: wait longer the next time.
         self.latency_us = (self.latency_us * 5 / 4).min(2_000_000);
-    }
-
-    /// It lets requests run out twice as often as it serves them.
-    pub(crate) fn is_suspect(&self) -> bool {
-        self.late > 2 * self.served + 2
     }
 }
 

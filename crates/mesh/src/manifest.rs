@@ -149,12 +149,11 @@ impl Manifest {
 
     fn check(bytes: Bytes, signature: Bytes, config: &Config) -> Result<Self, Offence> {
         let body = Body::decode(bytes.clone()).map_err(|_| Offence::fatal("manifest does not decode"))?;
-        // Neither is wrong of the sender: it may be newer, or allow more.
         if body.compression != 0 || body.payload_len != body.stored_len {
-            return Err(Offence::minor("manifest names an unknown compression"));
+            return Err(Offence::harmless("manifest names an unknown compression"));
         }
         if body.stored_len > config.message_bytes as u64 {
-            return Err(Offence::minor("message is longer than this node accepts"));
+            return Err(Offence::harmless("message is longer than this node accepts"));
         }
         let len = body.stored_len as usize;
         if body.content_type.len() > limits::CONTENT_TYPE_BYTES || body.name.len() > limits::NAME_BYTES {

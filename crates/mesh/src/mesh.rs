@@ -19,7 +19,8 @@ use crate::{
     job::{Decode, Encode, Regenerate},
     lane::Lane,
     link::Link,
-    overlay::{Change, Grafted, Overlay},
+    overlay::{Change, Grafted, Overlay, Scene},
+    score::{Conduct, Scores},
     seen::{Rumours, Seen},
     transfer::{Push, Transfer},
 };
@@ -32,6 +33,7 @@ pub struct Mesh {
     pub(crate) rng: Rng,
     pub(crate) overlay: Overlay,
     pub(crate) links: BTreeMap<PeerId, Link>,
+    pub(crate) scores: Scores,
     pub(crate) transfers: BTreeMap<MessageId, Transfer>,
     pub(crate) seen: Seen,
     pub(crate) rumours: Rumours,
@@ -113,6 +115,7 @@ impl Mesh {
             rng: Rng::from_seed(seed),
             overlay: Overlay::default(),
             links: BTreeMap::new(),
+            scores: Scores::default(),
             transfers: BTreeMap::new(),
             seen: Seen::default(),
             rumours: Rumours::default(),
@@ -133,6 +136,16 @@ impl Mesh {
     /// Topics that a connected peer subscribes to.
     pub fn topics_of(&self, peer: PeerId) -> impl Iterator<Item = &Topic> {
         self.links.get(&peer).into_iter().flat_map(|link| &link.topics)
+    }
+
+    /// What is known of a peer's conduct, connected or not.
+    pub fn conduct(&self, peer: PeerId) -> Conduct {
+        self.scores.of(peer)
+    }
+
+    /// Our neighbours in a topic.
+    pub fn neighbours(&self, topic: &Topic) -> impl Iterator<Item = PeerId> {
+        self.overlay.mesh(topic)
     }
 
     /// True while [`Machine::pull`] may have something for the peer.
@@ -181,7 +194,7 @@ impl Mesh {
             Body::Want(pieces) => self.on_want(peer, &pieces),
             Body::Done(ids) => self.on_done(peer, &ids, now),
             Body::Record(record) => self.on_record(peer, record.envelope),
-            Body::Introduce(introduce) => self.on_introduce(introduce),
+            Body::Introduce(introduce) => self.on_introduce(peer, introduce),
             Body::Lanes(lanes) => self.on_lanes(peer, &lanes),
             Body::Pause(ids) => self.on_pause(peer, &ids),
             Body::Cancel(pieces) => self.on_cancel(peer, &pieces),
@@ -215,8 +228,7 @@ impl Mesh {
         self.overlay.subscribe(&topic);
         let join = alloc::vec![topic.as_str().into()];
         self.tell_concerned(&topic, &Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
-        let changes = self.overlay.fill(&topic, now, &mut self.rng, &self.config);
-        self.apply(changes);
+        self.fill(&topic, now);
         self.heartbeat_at.get_or_insert(now + self.config.heartbeat);
     }
 
@@ -273,7 +285,8 @@ impl Mesh {
     /// Our own message is coded and hashed: sign it and offer it.
     fn on_encoded(&mut self, encode: Encode, now: Now) {
         let (ticket, topic) = (encode.publish.ticket, encode.publish.topic.clone());
-        let audience = self.overlay.audience(&topic, now.time, &mut self.rng, &self.config);
+        let (overlay, mut scene) = self.scene(now.time);
+        let audience = overlay.audience(&topic, &mut scene);
         if audience.is_empty() {
             return self.outbox.event(Event::Refused { ticket, error: PublishError::NoPeers { topic } });
         }
@@ -332,8 +345,7 @@ impl Mesh {
         if self.config.introduces {
             self.introduce(peer, &topic);
         }
-        let changes = self.overlay.fill(&topic, now, &mut self.rng, &self.config);
-        self.apply(changes);
+        self.fill(&topic, now);
         self.outbox.event(Event::Joined { peer, topic });
         Ok(())
     }
@@ -363,7 +375,8 @@ impl Mesh {
 
     /// Hands a newcomer a sample of the topic's peers.
     fn introduce(&mut self, newcomer: PeerId, topic: &Topic) {
-        let others: Vec<PeerId> = self.overlay.subscribers(topic).filter(|&peer| peer != newcomer).collect();
+        let may = |&peer: &PeerId| peer != newcomer && self.scores.is_welcome(peer);
+        let others: Vec<PeerId> = self.overlay.subscribers(topic).filter(may).collect();
         let others = crate::overlay::sample(others, limits::RECORDS_PER_FRAME, &mut self.rng);
         let records: Vec<Bytes> =
             others.iter().filter_map(|peer| self.links.get(peer)?.record.clone()).collect();
@@ -382,13 +395,15 @@ impl Mesh {
         Ok(())
     }
 
-    fn on_introduce(&mut self, frame: frame::Introduce) -> Result<(), Offence> {
+    fn on_introduce(&mut self, peer: PeerId, frame: frame::Introduce) -> Result<(), Offence> {
         if frame.records.len() > limits::RECORDS_PER_FRAME
             || frame.records.iter().any(|record| record.len() > limits::RECORD_BYTES)
         {
             return Err(Offence::fatal("introduction is longer than the limit"));
         }
         match frame::topic(&frame.topic) {
+            // Whoever comes to us and was of no use yet may lead us anywhere.
+            Some(_) if !self.is_trusted(peer) => Ok(()),
             Some(topic) if self.overlay.is_subscribed(&topic) => {
                 self.outbox.event(Event::Introduced { topic, records: frame.records });
                 Ok(())
@@ -397,19 +412,31 @@ impl Mesh {
         }
     }
 
+    /// Its introductions count: we chose it, or it was of use, and it did nothing wrong.
+    fn is_trusted(&self, peer: PeerId) -> bool {
+        let is_ours = self.links.get(&peer).is_some_and(|link| link.direction == Direction::Outbound);
+        let conduct = self.scores.of(peer);
+        conduct.is_welcome() && (is_ours || conduct.useful_bytes > 0)
+    }
+
     fn on_graft(&mut self, peer: PeerId, name: &str, now: Time) -> Result<(), Offence> {
         let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
         let was_neighbour = self.overlay.mesh(&topic).any(|neighbour| neighbour == peer);
-        let grafted = self.overlay.on_graft(peer, &topic, now, &self.config);
+        let (overlay, scene) = self.scene(now);
+        let grafted = overlay.on_graft(peer, &topic, &scene);
         match grafted {
             Grafted::Accepted if !was_neighbour => self.on_neighbour(peer, &topic),
             Grafted::Accepted | Grafted::Unknown => {}
-            Grafted::Refused | Grafted::TooSoon => {
+            Grafted::Full | Grafted::Unwelcome | Grafted::TooSoon => {
                 let backoff_ms = crate::overlay::PRUNE_BACKOFF.as_millis();
                 self.send(peer, Body::Prune(frame::Prune { topic: name.into(), backoff_ms }));
             }
         }
         match grafted {
+            Grafted::Full => {
+                self.introduce(peer, &topic);
+                Ok(())
+            }
             Grafted::TooSoon => Err(Offence::minor("graft within the back-off")),
             _ => Ok(()),
         }
@@ -488,28 +515,43 @@ impl Mesh {
     }
 
     fn heartbeat(&mut self, now: Time) {
-        let changes = self.overlay.maintain(now, &mut self.rng, &self.config);
+        self.scores.age(now, |peer| self.links.contains_key(peer));
+        let (overlay, mut scene) = self.scene(now);
+        let changes = overlay.maintain(&mut scene);
         self.apply(changes);
         self.gossip(now);
         self.evict(now);
         for link in self.links.values_mut() {
-            link.points = link.points.saturating_sub(1);
-            link.ihaves = 0;
+            (link.points, link.ihaves) = (0, 0);
         }
         let is_idle = self.overlay.subscriptions().next().is_none() && self.transfers.is_empty();
         self.heartbeat_at = (!is_idle).then(|| now + self.config.heartbeat);
     }
 
-    /// Counts an offence; bans at [`Offence::BAN`] points.
+    /// Counts an offence; bans at [`Offence::BAN`] points. What is minor weighs only so much per heartbeat: a burst can
+    /// be what was under way when something changed.
     pub(crate) fn punish(&mut self, peer: PeerId, offence: Offence, now: Time) {
         let Some(link) = self.links.get_mut(&peer) else { return };
-        link.points = link.points.saturating_add(offence.points);
-        let is_banned = link.points >= Offence::BAN;
+        let is_minor = offence.points < Offence::BAN;
+        let points = if is_minor { offence.points.min(MINOR_POINTS - link.points) } else { offence.points };
+        link.points += if is_minor { points } else { 0 };
         self.outbox.push(Output::Offence { peer, offence });
-        if is_banned {
+        if let Some(span) = self.scores.on_offence(peer, points) {
             self.on_disconnected(peer);
-            self.outbox.push(Output::Disconnect { peer, until: now + BAN });
+            self.outbox.push(Output::Disconnect { peer, until: now + span });
         }
+    }
+
+    /// Takes peers into a topic's mesh while there are fewer than wanted.
+    fn fill(&mut self, topic: &Topic, now: Time) {
+        let (overlay, mut scene) = self.scene(now);
+        let changes = overlay.fill(topic, &mut scene);
+        self.apply(changes);
+    }
+
+    fn scene(&mut self, now: Time) -> (&mut Overlay, Scene<'_>) {
+        let scene = Scene { now, config: &self.config, scores: &self.scores, rng: &mut self.rng };
+        (&mut self.overlay, scene)
     }
 
     /// Puts a message in a peer's queue and tells the host.
@@ -546,5 +588,5 @@ const OUTBOX_FRAMES: usize = 4 * limits::PEERS;
 const TOPICS_PER_FRAME: usize = limits::CONTROL_FRAME_BYTES / (limits::TOPIC_BYTES + 8);
 /// Messages of our own that wait to be encoded. Guess.
 const ENCODES: usize = 64;
-/// How long a banned peer stays out. Guess.
-const BAN: Duration = Duration::from_secs(600);
+/// Most points of minor offences in a heartbeat. Guess: a ban takes five of them.
+const MINOR_POINTS: u32 = 20;

@@ -31,6 +31,7 @@ impl Mesh {
             neighbour.knows_manifest = true;
             if is_inline {
                 neighbour.is_done = true;
+                self.scores.on_spare(peer);
                 self.outbox.event(Event::Trace(Trace::DuplicatePiece { bytes: frame.payload.len() }));
             }
             return Ok(());
@@ -46,7 +47,7 @@ impl Mesh {
         })?;
         self.seen.insert(id, now);
         self.asked.remove(id);
-        let is_inline = manifest.is_inline();
+        let (is_inline, len) = (manifest.is_inline(), manifest.len);
         let topic = manifest.topic.clone();
         let mut transfer = Transfer::new(manifest, frame.payload, now);
         if let Some(first) = transfer.generations.first_mut() {
@@ -65,6 +66,7 @@ impl Mesh {
         sender.is_done |= is_inline;
         self.transfers.insert(id, transfer);
         if is_inline {
+            self.scores.on_useful(peer, len);
             self.on_whole(id, now);
         } else {
             self.repair_at.get_or_insert(now + REPAIR_PERIOD);
@@ -140,6 +142,8 @@ impl Mesh {
         if is_decodable || pieces.held.contains(piece) {
             let is_duplicate = pieces.held.contains(piece);
             if offset + bytes.len() == shape.piece_len() {
+                self.scores.on_spare(peer);
+                transfer.neighbour(peer).has_given = true;
                 transfer.on_announced(peer, generation, piece);
             }
             self.outbox.event(Event::Trace(match is_duplicate {
@@ -159,6 +163,8 @@ impl Mesh {
             return Err(Offence::fatal("piece is not what the publisher signed"));
         }
         transfer.on_announced(peer, generation, piece);
+        transfer.neighbour(peer).has_given = true;
+        self.scores.on_useful(peer, whole.len());
         self.on_settled(message, generation, piece, peer, now);
         self.on_piece(place, whole, now);
         Ok(())
@@ -173,6 +179,7 @@ impl Mesh {
         let is_enough = transfer.manifest.len > PAUSE_ABOVE && transfer.received_bytes >= PAUSE_BYTES;
         self.tell_progress(place.message);
         if is_decodable {
+            self.judge(place.message);
             self.settle_all(place.message);
             self.tell_all_done(place.message, now);
             self.decodes.push_back(Decode::new(place.message));
@@ -184,6 +191,22 @@ impl Mesh {
             self.request(place.message, now);
         }
         self.offer(place.message);
+    }
+
+    /// Which neighbours kept to themselves what they should have pushed: those that announced a quarter of a generation
+    /// and sent nothing.
+    fn judge(&mut self, id: MessageId) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        for peer in self.overlay.mesh(&transfer.manifest.topic) {
+            let Some(neighbour) = transfer.neighbours.get(&peer).filter(|neighbour| !neighbour.has_given)
+            else {
+                continue;
+            };
+            let mut announced = neighbour.announced.iter().zip(&transfer.generations);
+            if announced.any(|(set, pieces)| set.len() * 4 >= pieces.generation.shape.k()) {
+                self.scores.on_unserved(peer);
+            }
+        }
     }
 
     pub(crate) fn on_decode(&mut self, mut decode: Decode, now: Time, budget: &mut usize) {

@@ -14,6 +14,7 @@ use crate::{
     link::Link,
     mesh::Mesh,
     piece_set::PieceSet,
+    score::Scores,
     transfer::{Ask, Transfer},
 };
 
@@ -30,7 +31,9 @@ impl Mesh {
             let need =
                 pieces.generation.shape.k().saturating_sub(pieces.held.len() + pieces.outstanding.len());
             for _ in 0..need {
-                let Some((peer, piece)) = choose(transfer, generation, &self.links) else { break };
+                let Some((peer, piece)) = choose(transfer, generation, &self.links, &self.scores) else {
+                    break;
+                };
                 ask(transfer, &mut self.links, peer, generation, piece, now);
                 wanted.entry((peer, generation)).or_default().insert(piece);
             }
@@ -93,6 +96,7 @@ impl Mesh {
             let piece_len = transfer.generations[ask.generation].generation.shape.piece_len();
             if let Some(link) = self.links.get_mut(&peer) {
                 link.service.on_late(piece_len);
+                self.scores.on_unserved(peer);
             }
         }
         self.request(id, now);
@@ -114,7 +118,12 @@ impl Mesh {
 }
 
 /// The neighbour that will serve soonest among those that have something missing, and the rarest piece that it has.
-fn choose(transfer: &Transfer, generation: usize, links: &BTreeMap<PeerId, Link>) -> Option<(PeerId, u8)> {
+fn choose(
+    transfer: &Transfer,
+    generation: usize,
+    links: &BTreeMap<PeerId, Link>,
+    scores: &Scores,
+) -> Option<(PeerId, u8)> {
     let pieces = &transfer.generations[generation];
     let piece_len = pieces.generation.shape.piece_len();
     let able = transfer.neighbours.iter().filter_map(|(&peer, neighbour)| {
@@ -122,7 +131,7 @@ fn choose(transfer: &Transfer, generation: usize, links: &BTreeMap<PeerId, Link>
         let has_room = service.asked_bytes == 0 || service.asked_bytes + piece_len <= DEPTH_BYTES;
         let missing = transfer.missing_at(neighbour, generation);
         (has_room && !missing.is_empty())
-            .then(|| ((service.is_suspect(), service.expected(piece_len), peer), missing))
+            .then(|| ((scores.is_suspect(peer), service.expected(piece_len), peer), missing))
     });
     let ((_, _, peer), missing) = able.min_by_key(|&(key, _)| key)?;
     // Ties in a different order for each message and peer, so that neighbours do not all ask for the same.

@@ -70,6 +70,8 @@ pub(crate) struct Neighbour {
     hashes: Vec<bool>,
     /// Pieces that it asked for: generation, index.
     wants: VecDeque<(usize, u8)>,
+    /// It sent us a piece.
+    pub(crate) has_given: bool,
     /// Times that it asked for the whole message.
     pub(crate) asked: u32,
     /// Pieces that we asked it for, in order.

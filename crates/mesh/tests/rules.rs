@@ -1,12 +1,15 @@
 //! One test per rule of the protocol: an input, and the whole of what the machine says to it.
 
-use braidcast_machine::{Budget, Direction, Duration, Input, Machine, Now, Offence, Output, PeerSet};
+mod node;
+
+use braidcast_machine::{Duration, Input, Machine, Offence, Output, PeerSet};
 use braidcast_mesh::{
-    Command, Config, Content, Event, Frame, Mesh, Publish, PublishError, Trace,
+    Command, Config, Event, Frame, PublishError, Trace,
     frame::{self, Body},
 };
-use braidcast_wire::{Identity, PeerId, Topic, WireLen, limits};
+use braidcast_wire::{Topic, WireLen, limits};
 use bytes::Bytes;
+use node::{Node, Said, graft, peer, prune, send, subscriptions, topic};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -348,105 +351,4 @@ fn no_frame_of_nonsense_panics() {
         node.receive(2, body);
         node.tick(Duration::from_secs(1));
     }
-}
-
-type Said = Output<Frame, Event>;
-
-/// A machine, and its clock.
-struct Node {
-    mesh: Mesh,
-    now: Now,
-    manifest: Option<Body>,
-}
-
-impl Node {
-    fn new(number: u8) -> Self {
-        Self::with(number, Config::default())
-    }
-
-    fn with(number: u8, config: Config) -> Self {
-        Self { mesh: Mesh::new(config, identity(number), [number; 32]), now: Now::default(), manifest: None }
-    }
-
-    /// Subscribed, and in one mesh with a peer.
-    fn joined(number: u8, other: u8) -> Self {
-        let mut node = Self::new(number);
-        node.subscribe();
-        node.connect(other);
-        node.receive(other, subscriptions(&["t"], &[]));
-        // Lanes go out.
-        node.tick(Duration::from_millis(5));
-        node
-    }
-
-    fn subscribe(&mut self) {
-        self.handle(Input::Command(Command::Subscribe(topic())));
-    }
-
-    fn connect(&mut self, other: u8) -> Vec<Said> {
-        self.handle(Input::Connected { peer: peer(other), direction: Direction::Inbound })
-    }
-
-    fn publish(&mut self, payload: &[u8]) -> Vec<Said> {
-        let content = Content { payload: Bytes::copy_from_slice(payload).into(), ..Content::default() };
-        self.handle(Input::Command(Command::Publish(Publish { ticket: 9, topic: topic(), content })))
-    }
-
-    fn receive(&mut self, from: u8, body: Body) -> Vec<Said> {
-        self.receive_frame(from, body.into())
-    }
-
-    fn receive_frame(&mut self, from: u8, frame: Frame) -> Vec<Said> {
-        self.handle(Input::Received { peer: peer(from), frame })
-    }
-
-    fn tick(&mut self, span: Duration) -> Vec<Said> {
-        self.now.time = self.now.time + span;
-        self.handle(Input::Tick)
-    }
-
-    fn handle(&mut self, input: Input<Frame, Command>) -> Vec<Said> {
-        self.mesh.handle(self.now, input);
-        while self.mesh.work(self.now, Budget(1 << 20)) {}
-        std::iter::from_fn(|| self.mesh.poll()).collect()
-    }
-
-    /// All bulk for a peer.
-    fn pull(&mut self, to: u8) -> Vec<Frame> {
-        let writable = PeerSet::from([peer(to)]);
-        let frames: Vec<Frame> =
-            std::iter::from_fn(|| self.mesh.pull(self.now, &writable)).map(|(_, frame)| frame).collect();
-        while self.mesh.poll().is_some() {}
-        self.manifest = self.manifest.take().or_else(|| frames.first()?.body.clone());
-        frames
-    }
-}
-
-fn identity(number: u8) -> Identity {
-    Identity::from_seed(&[number; 32])
-}
-
-fn peer(number: u8) -> PeerId {
-    identity(number).peer_id()
-}
-
-fn topic() -> Topic {
-    Topic::new("t").expect("a name")
-}
-
-fn send(to: u8, body: Body) -> Said {
-    Output::Send { peer: peer(to), frame: body.into() }
-}
-
-fn subscriptions(join: &[&str], leave: &[&str]) -> Body {
-    let names = |topics: &[&str]| topics.iter().map(|name| name.to_string()).collect();
-    Body::Subscriptions(frame::Subscriptions { join: names(join), leave: names(leave) })
-}
-
-fn graft() -> Body {
-    Body::Graft(frame::Graft { topic: "t".into() })
-}
-
-fn prune(backoff_ms: u64) -> Body {
-    Body::Prune(frame::Prune { topic: "t".into(), backoff_ms })
 }

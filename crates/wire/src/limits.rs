@@ -45,6 +45,9 @@ pub const TOPICS_PER_PEER: usize = 1024;
 /// Most peers in one mesh machine.
 pub const PEERS: usize = 4096;
 
+/// Most peers whose conduct is remembered, but for those that are connected.
+pub const SCORES: usize = 4096;
+
 /// Most message ids in one `IHave`, `IWant` or `Done` list.
 pub const IDS_PER_FRAME: usize = 512;
 
