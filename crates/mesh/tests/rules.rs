@@ -271,6 +271,25 @@ fn a_forged_payload_bans_its_sender() {
 }
 
 #[test]
+fn a_forged_copy_does_not_hide_the_message() {
+    let forge: [fn(&mut frame::Manifest); 2] = [
+        |manifest| manifest.payload = Bytes::from_static(b"hullo"),
+        |manifest| manifest.signature = Bytes::from_static(&[1; 64]),
+    ];
+    for forge in forge {
+        let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
+        alice.publish(b"hello");
+        let frame = alice.pull(2).remove(0);
+        let Some(Body::Manifest(mut manifest)) = frame.body.clone() else { panic!("a manifest") };
+        forge(&mut manifest);
+        bob.connect(3);
+        bob.receive(3, Body::Manifest(manifest));
+        let said = bob.receive_frame(1, frame);
+        assert!(said.iter().any(|output| matches!(output, Output::Event(Event::Message(_)))), "{said:?}");
+    }
+}
+
+#[test]
 fn a_stranger_of_the_mesh_is_told_and_asks() {
     let (mut alice, mut bob) = (Node::joined(1, 2), Node::new(3));
     alice.publish(b"hello");
