@@ -1,5 +1,5 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
-use core::{fmt, str::FromStr};
+use core::{cmp::Ordering, fmt, str::FromStr};
 
 use crate::limits::TOPIC_BYTES;
 
@@ -7,7 +7,7 @@ use crate::limits::TOPIC_BYTES;
 ///
 /// Its text form is libp2p's peer id of an Ed25519 key (`12D3KooW...`): base58btc of the identity multihash of the
 /// protobuf-encoded key, <https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md>.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerId(pub [u8; 32]);
 
 /// Identity multihash (0x00) of 36 bytes (0x24): key type Ed25519 (08 01), then the 32-byte key (12 20).
@@ -26,6 +26,20 @@ impl PeerId {
     pub fn from_multihash(bytes: &[u8]) -> Result<Self, ParseIdError> {
         let key = bytes.strip_prefix(&PEER_ID_PREFIX).ok_or(ParseIdError::NotEd25519)?;
         key.try_into().map(Self).map_err(|_| ParseIdError::Length { len: key.len(), expected: 32 })
+    }
+}
+
+impl Ord for PeerId {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for PeerId {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -55,8 +69,22 @@ impl FromStr for PeerId {
 }
 
 /// A message: the BLAKE3 hash of its manifest's signed bytes. Equal payloads published twice are two messages.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageId(pub [u8; 32]);
+
+impl Ord for MessageId {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for MessageId {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl fmt::Display for MessageId {
     /// 64 lower-case hexadecimal digits.
@@ -69,6 +97,14 @@ impl fmt::Debug for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MessageId({:02x}{:02x}{:02x}{:02x})", self.0[0], self.0[1], self.0[2], self.0[3])
     }
+}
+
+/// In the order of the bytes. Every map is keyed by ids, and almost all pairs differ in their first eight bytes, which
+/// compare as one integer.
+#[inline]
+fn compare(a: &[u8; 32], b: &[u8; 32]) -> Ordering {
+    let head = |id: &[u8; 32]| u64::from_be_bytes(core::array::from_fn(|at| id[at]));
+    head(a).cmp(&head(b)).then_with(|| a.cmp(b))
 }
 
 /// Why a text or byte string is not an id.
@@ -169,6 +205,17 @@ mod tests {
             PeerId::from_multihash(&PEER_ID_PREFIX),
             Err(ParseIdError::Length { len: 0, expected: 32 })
         );
+    }
+
+    #[test]
+    fn ids_are_in_the_order_of_their_bytes() {
+        for (at, other) in [(0, 1), (0, 31), (7, 8), (30, 31)] {
+            let (mut a, mut b) = ([5; 32], [5; 32]);
+            (a[at], b[other]) = (200, 201);
+            assert_eq!(PeerId(a).cmp(&PeerId(b)), a.cmp(&b));
+            assert_eq!(MessageId(b).cmp(&MessageId(a)), b.cmp(&a));
+        }
+        assert_eq!(PeerId([9; 32]).cmp(&PeerId([9; 32])), Ordering::Equal);
     }
 
     #[test]
