@@ -176,6 +176,7 @@ fn sources(part: &Bytes, shape: braidcast_rlnc::Shape) -> Vec<Bytes> {
 #[derive(Debug)]
 pub(crate) struct Decode {
     pub(crate) id: MessageId,
+    share: Share,
     generation: usize,
     /// The generation's missing pieces, while they are made.
     recovery: Option<Recovery>,
@@ -183,6 +184,9 @@ pub(crate) struct Decode {
     /// Source pieces of the generation that were hashed.
     hashed: usize,
 }
+
+/// See [`Config::share`].
+type Share = fn(Bytes) -> Bytes;
 
 #[derive(Debug)]
 struct Recovery {
@@ -204,8 +208,8 @@ pub(crate) enum Step {
 }
 
 impl Decode {
-    pub(crate) fn new(id: MessageId) -> Self {
-        Self { id, generation: 0, recovery: None, hasher: blake3::Hasher::new(), hashed: 0 }
+    pub(crate) fn new(id: MessageId, share: Share) -> Self {
+        Self { id, share, generation: 0, recovery: None, hasher: blake3::Hasher::new(), hashed: 0 }
     }
 
     /// Works for about `budget` bytes.
@@ -223,7 +227,7 @@ impl Decode {
                     self.recovery = Some(recovery);
                     continue;
                 }
-                if !adopt(recovery, pieces) {
+                if !adopt(recovery, pieces, self.share) {
                     return Step::Inconsistent;
                 }
             }
@@ -247,13 +251,14 @@ impl Decode {
 #[derive(Debug)]
 pub(crate) struct Regenerate {
     pub(crate) id: MessageId,
+    share: Share,
     generation: usize,
     recovery: Option<Recovery>,
 }
 
 impl Regenerate {
-    pub(crate) fn new(id: MessageId) -> Self {
-        Self { id, generation: 0, recovery: None }
+    pub(crate) fn new(id: MessageId, share: Share) -> Self {
+        Self { id, share, generation: 0, recovery: None }
     }
 
     /// Works for about `budget` bytes. [`Step::Whole`] when every piece is there.
@@ -266,7 +271,7 @@ impl Regenerate {
             *budget = budget.saturating_sub((before - recovery.job.remaining()) as usize);
             if is_left {
                 self.recovery = Some(recovery);
-            } else if adopt(recovery, pieces) {
+            } else if adopt(recovery, pieces, self.share) {
                 self.generation += 1;
             } else {
                 return Step::Inconsistent;
@@ -298,13 +303,15 @@ fn recovery(pieces: &Pieces) -> Recovery {
 }
 
 /// Takes the recovered pieces over; false when one is not what the publisher hashed.
-fn adopt(recovery: Recovery, pieces: &mut Pieces) -> bool {
+fn adopt(recovery: Recovery, pieces: &mut Pieces, share: Share) -> bool {
     let (rows, piece_len) = (Bytes::from(recovery.job.finish()), pieces.generation.shape.piece_len());
     recovery.missing.into_iter().enumerate().all(|(row, piece)| {
         let bytes = rows.slice(row * piece_len..(row + 1) * piece_len);
         let hashes = pieces.hashes.as_ref().expect("pieces came, so their hashes did");
         let is_right = *blake3::hash(&bytes).as_bytes() == hashes[piece];
-        pieces.insert(piece as u8, bytes);
+        if is_right {
+            pieces.insert(piece as u8, share(bytes));
+        }
         is_right
     })
 }

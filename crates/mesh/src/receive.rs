@@ -176,7 +176,7 @@ impl Mesh {
     fn on_piece(&mut self, place: Place, bytes: Bytes, now: Time) {
         let Some(transfer) = self.transfers.get_mut(&place.message) else { return };
         self.outbox.event(Event::Trace(Trace::NewPiece { bytes: bytes.len() }));
-        transfer.generations[place.generation].insert(place.piece, bytes);
+        transfer.generations[place.generation].insert(place.piece, (self.config.share)(bytes));
         let is_decodable = transfer.is_decodable();
         let is_enough = transfer.manifest.len > PAUSE_ABOVE && transfer.received_bytes >= PAUSE_BYTES;
         self.tell_progress(place.message);
@@ -184,7 +184,7 @@ impl Mesh {
             self.judge(place.message);
             self.settle_all(place.message);
             self.tell_all_done(place.message, now);
-            self.decodes.push_back(Decode::new(place.message));
+            self.decodes.push_back(Decode::new(place.message, self.config.share));
         } else {
             self.tell_have(place, now);
             if is_enough {
@@ -268,7 +268,7 @@ impl Mesh {
             self.tell_all_done(id, now);
             self.offer(id);
         } else {
-            self.regenerates.push_back(Regenerate::new(id));
+            self.regenerates.push_back(Regenerate::new(id, self.config.share));
         }
     }
 

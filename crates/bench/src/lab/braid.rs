@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     rc::Rc,
 };
 
@@ -34,6 +34,7 @@ pub(crate) struct Braidcast {
 impl Braidcast {
     /// `open` mode.
     pub(crate) fn open(plan: &Plan) -> Self {
+        SHARED.take();
         let seed = plan.choice.seed;
         let topic = Topic::new("lab").expect("it is short enough");
         let ids = (0..plan.choice.nodes).map(|node| identity(seed, node).peer_id()).collect();
@@ -68,6 +69,7 @@ impl System for Braidcast {
         config.mesh.mesh_min = overlay.min as usize;
         config.mesh.mesh_target = overlay.degree as usize;
         config.mesh.mesh_max = overlay.max as usize;
+        config.mesh.share = share;
         let mut seed = [0; 32];
         rng.fill(&mut seed);
         Core::new(config, identity(self.seed, node), seed)
@@ -122,6 +124,20 @@ impl System for Braidcast {
     fn verifies_frames(&self) -> bool {
         true
     }
+}
+
+thread_local! {
+    /// The pieces of the run that this thread is at, by their first bytes.
+    static SHARED: RefCell<HashMap<[u8; 32], Bytes>> = RefCell::default();
+}
+
+/// One copy of each piece for all nodes.
+fn share(piece: Bytes) -> Bytes {
+    let Some(&head) = piece.first_chunk() else { return piece };
+    SHARED.with_borrow_mut(|shared| {
+        let first = shared.entry(head).or_insert_with(|| piece.clone());
+        if *first == piece { first.clone() } else { piece }
+    })
 }
 
 fn is_same(got: &mesh::Payload, expected: &Bytes) -> bool {
