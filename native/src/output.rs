@@ -180,6 +180,7 @@ mod tests {
                 content_type: content_type.into(),
                 name: name.into(),
             },
+            judge_by: None,
         }
     }
 

@@ -298,7 +298,7 @@ export interface WasmStats {
   controlBytesIn: number; controlBytesOut: number;
   piecesNew: number; piecesDuplicate: number; piecesUnnecessary: number; piecesCorrupt: number; piecesSent: number;
   wants: number; grafts: number; prunes: number;
-  deliveredBytes: number; abandoned: number; offences: number;
+  deliveredBytes: number; abandoned: number; refused: number; offences: number;
   peers: number; inboxLost: number;
 }
 export interface WasmMessage {

@@ -120,6 +120,8 @@ export interface Stats {
   readonly deliveredBytes: number;
   /** Unfinished messages given up. */
   readonly abandoned: number;
+  /** Messages that the application did not accept. */
+  readonly refused: number;
   /** Rules broken by peers. */
   readonly offences: number;
   /** Connected now. */

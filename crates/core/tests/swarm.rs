@@ -6,7 +6,7 @@ use braidcast_core::{
     Command, Config, Core, Event, Frame,
     frame::Body,
     machine::{Duration, Time},
-    mesh::{self, Content, Publish, PublishError, Trace},
+    mesh::{self, Content, Publish, PublishError, TopicParams, Trace},
     wire::{Identity, MessageId, Topic},
 };
 use braidcast_sim::{NodeIndex, NodeProfile, Verdict, World};
@@ -250,7 +250,9 @@ impl Room {
         let identity = Identity::from_seed(&seed);
         let id = identity.peer_id();
         let mut config = Config::default();
-        config.mesh.mesh_max = if relay { 1000 } else { config.mesh.mesh_max };
+        let mesh_max = if relay { 1000 } else { 12 };
+        let params = TopicParams { mesh_max, ..TopicParams::default() };
+        config.mesh.topic = params.checked().expect("they fit");
         let node = self.world.add_node(id, Core::new(config, identity, seed), self.profile.clone());
         self.world.command(node, Command::Mesh(mesh::Command::Subscribe(self.topic.clone())));
         node

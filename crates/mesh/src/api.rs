@@ -2,19 +2,17 @@
 
 use alloc::{string::String, vec::Vec};
 
-use braidcast_machine::{Duration, WallTime};
+use braidcast_machine::{Duration, Time, WallTime};
 use braidcast_wire::{MessageId, PeerId, Topic, limits};
 use bytes::Bytes;
+
+use crate::params::CheckedParams;
 
 /// How a mesh behaves. The defaults are gossipsub v1.1's where the name is the same.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Fewest mesh neighbours per topic before more are grafted (gossipsub's D_lo).
-    pub mesh_min: usize,
-    /// How many to graft towards (D).
-    pub mesh_target: usize,
-    /// Most before some are pruned (D_hi). A relay that must take everyone sets it to its connection limit.
-    pub mesh_max: usize,
+    /// Of topics that [`Command::Configure`] did not name.
+    pub topic: CheckedParams,
     /// Longest payload to publish or to accept, in bytes.
     pub message_bytes: usize,
     /// Period of mesh maintenance and of `IHave`. A host that wakes late only delays maintenance.
@@ -31,9 +29,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            mesh_min: 6,
-            mesh_target: 8,
-            mesh_max: 12,
+            topic: CheckedParams::default(),
             message_bytes: limits::MESSAGE_BYTES,
             heartbeat: Duration::from_secs(1),
             introduces: false,
@@ -50,11 +46,26 @@ pub enum Command {
     Subscribe(Topic),
     /// Stop both.
     Unsubscribe(Topic),
+    /// How to spread the messages of this topic from now on; better before subscribing. Kept when unsubscribing.
+    Configure(Topic, CheckedParams),
+    /// What the application thinks of a message that it was to judge, see [`Message::judge_by`].
+    Judge(MessageId, Verdict),
     /// Spread a message. Answered by [`Event::Published`] or [`Event::Refused`].
     Publish(Publish),
     /// Our own signed peer record, opaque here, at most [`limits::RECORD_BYTES`]; shown to neighbours so that
     /// introducers can hand it on.
     SetRecord(Bytes),
+}
+
+/// What becomes of a message; the words are gossipsub v1.1's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Spread it and tell of it.
+    Accept,
+    /// Stop spreading it.
+    Ignore,
+    /// The same, and its publisher is to blame: four within 20 seconds are a ban.
+    Reject,
 }
 
 /// A message to be spread.
@@ -210,6 +221,9 @@ pub struct Message {
     pub published: WallTime,
     /// The payload, verified against the publisher's signature.
     pub content: Content,
+    /// Until when [`Command::Judge`] is expected, if the topic's parameters want it; it may come at once or later. The
+    /// message is spread in the meantime, and no longer when the time is over.
+    pub judge_by: Option<Time>,
 }
 
 /// Why a message is not taken. Nothing was sent and no state changed.
@@ -292,4 +306,9 @@ pub enum Trace {
     },
     /// An unfinished message was given up.
     Abandoned,
+    /// The application did not accept a message, or not in time.
+    Refused {
+        /// What it is taken for.
+        verdict: Verdict,
+    },
 }

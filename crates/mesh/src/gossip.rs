@@ -73,7 +73,7 @@ impl Mesh {
         let topic = topic.clone();
         self.transfers
             .iter()
-            .filter(move |(_, transfer)| transfer.manifest.topic == topic)
+            .filter(move |(id, transfer)| transfer.manifest.topic == topic && !self.pending.contains(**id))
             .filter_map(|(&id, transfer)| Some((id, transfer.whole_at?)))
     }
 

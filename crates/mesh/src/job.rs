@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     api::{Config, Payload, Publish},
     manifest::{self, Body, GenerationBody, Manifest, PieceHashes},
+    params::TopicParams,
     transfer::{Pieces, Transfer},
 };
 
@@ -46,10 +47,10 @@ struct Coding {
 }
 
 impl Encode {
-    pub(crate) fn new(mut publish: Publish) -> Self {
+    pub(crate) fn new(mut publish: Publish, params: &TopicParams) -> Self {
         let payload = core::mem::take(&mut publish.content.payload).into_bytes();
         let mut at = 0;
-        let rest = manifest::cut(payload.len())
+        let rest = manifest::cut(payload.len(), params)
             .into_iter()
             .map(|(len, shape)| {
                 let part = payload.slice(at..at + len);

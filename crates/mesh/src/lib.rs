@@ -26,6 +26,7 @@ mod link;
 pub mod manifest;
 mod mesh;
 mod overlay;
+mod params;
 mod piece_set;
 mod receive;
 mod repair;
@@ -34,8 +35,12 @@ mod score;
 mod seen;
 mod send;
 mod transfer;
+mod verdict;
 
-pub use api::{Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Trace};
+pub use api::{
+    Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Trace, Verdict,
+};
 pub use frame::Frame;
 pub use mesh::Mesh;
+pub use params::{CheckedParams, ParamsError, TopicParams};
 pub use score::Conduct;

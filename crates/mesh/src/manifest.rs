@@ -8,7 +8,11 @@ use braidcast_wire::{Domain, Identity, MessageId, PeerId, Topic, limits, verify}
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::{api::Config, frame};
+use crate::{
+    api::Config,
+    frame,
+    params::{LONGEST_K, TopicParams},
+};
 
 /// The signed bytes of a manifest, as protobuf.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -101,9 +105,10 @@ pub(crate) type PieceHashes = Vec<[u8; 32]>;
 
 /// How a payload of `len` bytes is cut into generations: their lengths and shapes. None for an inline one.
 ///
-/// Sizes after the simulations in `docs/decisions`: K and n = K + M by payload length, several generations above
-/// [`limits::GENERATION_BYTES`]. Pieces are multiples of 64 bytes, at least [`limits::PIECE_BYTES_MIN`].
-pub(crate) fn cut(len: usize) -> Vec<(usize, Shape)> {
+/// Sizes after the simulations in `docs/decisions`: K and n = K + M by payload length, unless the parameters say
+/// otherwise, several generations above [`limits::GENERATION_BYTES`]. Pieces are multiples of 64 bytes, at least
+/// [`limits::PIECE_BYTES_MIN`].
+pub(crate) fn cut(len: usize, params: &TopicParams) -> Vec<(usize, Shape)> {
     if len <= limits::INLINE_BYTES {
         return Vec::new();
     }
@@ -117,10 +122,13 @@ pub(crate) fn cut(len: usize) -> Vec<(usize, Shape)> {
                 0..=0x8000 => (small, small),
                 0x8001..=0x4_0000 => (16, 16),
                 0x4_0001..=0x20_0000 => (64, 64),
-                _ => (128, 64),
+                _ => (LONGEST_K, 64),
             };
+            let (k, m) = params.shards(len, (k, m));
             let piece_len = len.div_ceil(k).next_multiple_of(64).max(limits::PIECE_BYTES_MIN);
-            (len, Shape::new(k, m, piece_len).expect("k + m is at most 192 and pieces are not empty"))
+            // Rounding up may have left the last without payload.
+            let k = len.div_ceil(piece_len);
+            (len, Shape::new(k, m, piece_len).expect("k + m is at most 256 and pieces are not empty"))
         })
         .collect()
 }
@@ -228,9 +236,17 @@ mod tests {
     #[test]
     fn every_length_is_cut_into_pieces_that_fit() {
         let around = |len: usize| [len - 1, len, len + 1];
+        let plain = TopicParams::default();
+        let many = TopicParams {
+            shard_factor: Some(250),
+            shard_multiplier_percent: Some(102),
+            ..TopicParams::default()
+        };
+        let few = TopicParams { shard_factor: Some(1), ..TopicParams::default() };
         let lens = [4097, 8192, 0x8000, 0x4_0000, 0x20_0000, 16 << 20, 64 << 20].into_iter().flat_map(around);
-        for len in lens.filter(|&len| len > limits::INLINE_BYTES) {
-            let generations = cut(len);
+        let lens = lens.filter(|&len| len > limits::INLINE_BYTES);
+        for (len, params) in lens.flat_map(|len| [&plain, &many, &few].map(|params| (len, params))) {
+            let generations = cut(len, params);
             assert_eq!(generations.iter().map(|(len, _)| len).sum::<usize>(), len);
             for (len, shape) in generations {
                 let body = GenerationBody {
@@ -244,9 +260,9 @@ mod tests {
                 assert!(shape.piece_len() % 64 == 0);
             }
         }
-        assert_eq!(cut(limits::INLINE_BYTES), []);
-        assert_eq!(cut(16 << 20).len(), 1);
-        assert_eq!(cut((16 << 20) + 1).len(), 2);
+        assert_eq!(cut(limits::INLINE_BYTES, &plain), []);
+        assert_eq!(cut(16 << 20, &plain).len(), 1);
+        assert_eq!(cut((16 << 20) + 1, &plain).len(), 2);
     }
 
     fn inline(change: impl FnOnce(&mut Body)) -> Result<Manifest, Offence> {

@@ -20,15 +20,18 @@ use crate::{
     lane::Lane,
     link::Link,
     overlay::{Change, Grafted, Overlay, Scene},
+    params::Params,
     score::{Conduct, Scores},
     seen::{Rumours, Seen},
     transfer::{Push, Transfer},
+    verdict::Pending,
 };
 
 /// The mesh of one node, for all its topics.
 #[derive(Debug)]
 pub struct Mesh {
     pub(crate) config: Config,
+    pub(crate) params: Params,
     identity: Identity,
     pub(crate) rng: Rng,
     pub(crate) overlay: Overlay,
@@ -38,6 +41,7 @@ pub struct Mesh {
     pub(crate) seen: Seen,
     pub(crate) rumours: Rumours,
     pub(crate) asked: Asked,
+    pub(crate) pending: Pending,
     /// Messages of our own that are not signed yet, in order.
     encodes: VecDeque<Encode>,
     /// Messages that have all pieces and are not checked as a whole yet, in order.
@@ -110,6 +114,7 @@ impl Mesh {
     /// A node with this key. `seed` feeds the only generator.
     pub fn new(config: Config, identity: Identity, seed: [u8; 32]) -> Self {
         Self {
+            params: Params::new(config.topic.clone()),
             config,
             identity,
             rng: Rng::from_seed(seed),
@@ -120,6 +125,7 @@ impl Mesh {
             seen: Seen::default(),
             rumours: Rumours::default(),
             asked: Asked::default(),
+            pending: Pending::default(),
             encodes: VecDeque::new(),
             decodes: VecDeque::new(),
             regenerates: VecDeque::new(),
@@ -212,6 +218,8 @@ impl Mesh {
         match command {
             Command::Subscribe(topic) => self.on_subscribe(topic, now.time),
             Command::Unsubscribe(topic) => self.on_unsubscribe(&topic),
+            Command::Configure(topic, params) => self.params.set(topic, params),
+            Command::Judge(id, verdict) => self.on_verdict(id, verdict, now.time),
             Command::Publish(publish) => self.on_publish(publish),
             Command::SetRecord(envelope) => {
                 self.record = envelope;
@@ -249,7 +257,10 @@ impl Mesh {
     fn on_publish(&mut self, publish: Publish) {
         let ticket = publish.ticket;
         match self.check_publish(&publish) {
-            Ok(()) => self.encodes.push_back(Encode::new(publish)),
+            Ok(()) => {
+                let params = self.params.of(&publish.topic);
+                self.encodes.push_back(Encode::new(publish, params));
+            }
             Err(error) => {
                 if let PublishError::NoPeers { topic } = &error {
                     // Some tell only who asks: the next try may find them.
@@ -519,6 +530,7 @@ impl Mesh {
         let (overlay, mut scene) = self.scene(now);
         let changes = overlay.maintain(&mut scene);
         self.apply(changes);
+        self.expire_verdicts(now);
         self.gossip(now);
         self.evict(now);
         for link in self.links.values_mut() {
@@ -531,14 +543,16 @@ impl Mesh {
     /// Counts an offence; bans at [`Offence::BAN`] points. What is minor weighs only so much per heartbeat: a burst can
     /// be what was under way when something changed.
     pub(crate) fn punish(&mut self, peer: PeerId, offence: Offence, now: Time) {
-        let Some(link) = self.links.get_mut(&peer) else { return };
-        let is_minor = offence.points < Offence::BAN;
-        let points = if is_minor { offence.points.min(MINOR_POINTS - link.points) } else { offence.points };
-        link.points += if is_minor { points } else { 0 };
+        let mut points = offence.points;
+        if points <= MINOR_POINTS {
+            let Some(link) = self.links.get_mut(&peer) else { return };
+            points = points.min(MINOR_POINTS - link.points);
+            link.points += points;
+        }
         self.outbox.push(Output::Offence { peer, offence });
-        if let Some(span) = self.scores.on_offence(peer, points) {
+        if let Some(until) = self.scores.on_offence(peer, points, now) {
             self.on_disconnected(peer);
-            self.outbox.push(Output::Disconnect { peer, until: now + span });
+            self.outbox.push(Output::Disconnect { peer, until });
         }
     }
 
@@ -550,7 +564,7 @@ impl Mesh {
     }
 
     fn scene(&mut self, now: Time) -> (&mut Overlay, Scene<'_>) {
-        let scene = Scene { now, config: &self.config, scores: &self.scores, rng: &mut self.rng };
+        let scene = Scene { now, params: &self.params, scores: &self.scores, rng: &mut self.rng };
         (&mut self.overlay, scene)
     }
 

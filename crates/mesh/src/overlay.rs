@@ -116,7 +116,7 @@ impl Overlay {
     }
 
     pub(crate) fn on_graft(&mut self, peer: PeerId, topic: &Topic, scene: &Scene<'_>) -> Grafted {
-        let Scene { now, config, scores, .. } = *scene;
+        let Scene { now, params, scores, .. } = *scene;
         let Some(direction) = self.subscribers.get(topic).and_then(|peers| peers.get(&peer)).copied() else {
             return Grafted::Unknown;
         };
@@ -132,7 +132,7 @@ impl Overlay {
         }
         let others = mesh.mesh.iter().filter(|other| scores.is_welcome(**other)).count();
         // Links that we chose ourselves are welcome beyond the limit, so that inbound peers cannot fill the mesh.
-        let is_full = mesh.mesh.len() >= config.mesh_max && direction == Direction::Inbound;
+        let is_full = mesh.mesh.len() >= params.of(topic).mesh_max && direction == Direction::Inbound;
         let is_unwelcome = !scores.is_welcome(peer) && others >= ENOUGH;
         if is_full || is_unwelcome {
             mesh.backoff.insert(peer, now + PRUNE_BACKOFF);
@@ -165,7 +165,7 @@ impl Overlay {
             .copied()
             .filter(is_here)
             .collect();
-        let missing = scene.config.mesh_target.saturating_sub(audience.len());
+        let missing = scene.params.of(topic).mesh_target.saturating_sub(audience.len());
         let others = known.into_iter().flat_map(BTreeMap::keys).copied();
         let others = others.filter(|peer| !audience.contains(peer)).collect();
         audience.extend(sample(others, missing, scene.rng));

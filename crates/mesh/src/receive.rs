@@ -40,7 +40,7 @@ impl Mesh {
             self.tell_done(peer, id, now);
             return Ok(());
         }
-        let manifest = self.accept(peer, &frame).inspect_err(|offence| {
+        let manifest = self.accept(peer, &frame, now).inspect_err(|offence| {
             // Its signature and payload are not in its id: what is wrong with this copy must not hide a good one.
             if offence.points == 0 {
                 self.seen.insert(id, now);
@@ -52,6 +52,7 @@ impl Mesh {
         let (is_inline, len) = (manifest.is_inline(), manifest.len);
         let topic = manifest.topic.clone();
         let mut transfer = Transfer::new(manifest, frame.payload, now);
+        transfer.threshold_percent = self.params.of(&topic).threshold_percent;
         if let Some(first) = transfer.generations.first_mut() {
             first.hashes = first.generation.hashes(&frame.hashes);
         }
@@ -79,10 +80,13 @@ impl Mesh {
     }
 
     /// Checks a manifest that is new to us, and the payload or the hashes that came with it.
-    fn accept(&self, peer: PeerId, frame: &frame::Manifest) -> Result<Manifest, Offence> {
+    fn accept(&self, peer: PeerId, frame: &frame::Manifest, now: Time) -> Result<Manifest, Offence> {
         let manifest = Manifest::verify(frame.body.clone(), frame.signature.clone(), &self.config)?;
         if !self.overlay.is_subscribed(&manifest.topic) {
             return Err(Offence::minor("message of a topic that we do not subscribe to"));
+        }
+        if self.scores.is_banned(manifest.publisher, now) {
+            return Err(Offence::harmless("message of a banned publisher"));
         }
         if manifest.is_inline() {
             let is_right = frame.payload.len() == manifest.len
@@ -246,6 +250,7 @@ impl Mesh {
 
     /// The payload is there and verified: deliver it, and spread it if it came whole.
     fn on_whole(&mut self, id: MessageId, now: Time) {
+        let judge_by = self.await_verdict(id, now);
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
         transfer.whole_at = Some(now);
         let manifest = &transfer.manifest;
@@ -260,6 +265,7 @@ impl Mesh {
                 content_type: manifest.content_type.clone(),
                 name: manifest.name.clone(),
             },
+            judge_by,
         };
         let is_inline = manifest.is_inline();
         self.outbox.event(Event::Trace(Trace::Delivered { bytes: manifest.len }));

@@ -23,6 +23,8 @@ pub struct Conduct {
     pub points: u32,
     /// How often it was banned; never forgiven while it is remembered.
     pub bans: u32,
+    /// When the last ban is over.
+    pub banned_until: Time,
 }
 
 impl Conduct {
@@ -88,16 +90,20 @@ impl Scores {
         conduct.unserved = conduct.unserved.saturating_add(1);
     }
 
-    /// It broke a rule. For how long it is banned, if it is: twice as long each time.
-    pub(crate) fn on_offence(&mut self, peer: PeerId, points: u32) -> Option<Duration> {
+    pub(crate) fn is_banned(&self, peer: PeerId, now: Time) -> bool {
+        self.peers.get(&peer).is_some_and(|conduct| now < conduct.banned_until)
+    }
+
+    /// It broke a rule. Until when it is banned, if it is now: twice as long each time.
+    pub(crate) fn on_offence(&mut self, peer: PeerId, points: u32, now: Time) -> Option<Time> {
         let conduct = self.peers.entry(peer).or_default();
         conduct.points = conduct.points.saturating_add(points);
-        if conduct.points < Offence::BAN {
+        if conduct.points < Offence::BAN || now < conduct.banned_until {
             return None;
         }
-        let span = BAN.saturating_mul(1 << conduct.bans.min(BAN_DOUBLINGS));
+        conduct.banned_until = now + BAN.saturating_mul(1 << conduct.bans.min(BAN_DOUBLINGS));
         conduct.bans += 1;
-        Some(span)
+        Some(conduct.banned_until)
     }
 
     /// Forgives by the time that has passed, and forgets whom nothing is known of and, beyond the limit, those that are
@@ -162,7 +168,7 @@ mod tests {
     fn silence_is_forgotten_by_halves_and_points_by_seconds() {
         let mut scores = Scores::default();
         (0..8).for_each(|_| scores.on_unserved(peer(0)));
-        scores.on_offence(peer(0), 30);
+        scores.on_offence(peer(0), 30, Time::ZERO);
         assert!(scores.is_suspect(peer(0)));
         scores.age(after(29), |_| false);
         assert_eq!((scores.of(peer(0)).points, scores.of(peer(0)).unserved), (1, 8));
@@ -186,17 +192,19 @@ mod tests {
     #[test]
     fn each_ban_is_twice_as_long() {
         let mut scores = Scores::default();
-        assert_eq!(scores.on_offence(peer(0), 99), None);
-        assert_eq!(scores.on_offence(peer(0), 1), Some(Duration::from_secs(600)));
-        scores.age(after(1_000_000), |_| false);
-        assert_eq!(scores.on_offence(peer(0), 100), Some(Duration::from_secs(1200)));
+        assert_eq!(scores.on_offence(peer(0), 99, after(0)), None);
+        assert_eq!(scores.on_offence(peer(0), 1, after(0)), Some(after(600)));
+        assert_eq!(scores.on_offence(peer(0), 100, after(599)), None, "it is banned already");
+        assert!(scores.is_banned(peer(0), after(599)) && !scores.is_banned(peer(0), after(600)));
+        scores.age(after(10_000), |_| false);
+        assert_eq!(scores.on_offence(peer(0), 100, after(10_000)), Some(after(11_200)));
     }
 
     #[test]
     fn memory_is_bounded_and_the_worst_are_remembered() {
         let mut scores = Scores::default();
         (0..limits::SCORES).for_each(|number| scores.on_spare(peer(number)));
-        scores.on_offence(peer(limits::SCORES), 100);
+        scores.on_offence(peer(limits::SCORES), 100, Time::ZERO);
         (0..100).for_each(|number| scores.on_unserved(peer(limits::SCORES + 1 + number)));
         scores.age(Time::ZERO, |_| false);
         assert_eq!(scores.peers.len(), limits::SCORES);

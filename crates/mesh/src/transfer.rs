@@ -34,6 +34,8 @@ pub(crate) struct Transfer {
     pub(crate) received_bytes: usize,
     /// Neighbours were told to push no more.
     pub(crate) is_paused: bool,
+    /// Share of a generation's K that is to be here before we push of it.
+    pub(crate) threshold_percent: usize,
 }
 
 /// What we hold of a generation.
@@ -120,6 +122,7 @@ impl Transfer {
             moved_at: now,
             received_bytes: 0,
             is_paused: false,
+            threshold_percent: 0,
         }
     }
 
@@ -253,7 +256,9 @@ impl Transfer {
         };
         self.generations.iter().enumerate().find_map(|(at, pieces)| {
             let there = neighbour.announced[at].union(neighbour.sent[at]);
-            if there.len() >= pieces.generation.shape.k() {
+            let k = pieces.generation.shape.k();
+            let is_enough = pieces.held.len() * 100 >= k * self.threshold_percent;
+            if there.len() >= k || !is_enough {
                 return None;
             }
             let fresh = pieces.held.difference(there).iter().filter(|&piece| is_due(at, piece));

@@ -4,7 +4,7 @@ mod node;
 
 use braidcast_machine::{Direction, Duration, Input, Offence, Output};
 use braidcast_mesh::{
-    Config, Event,
+    Config, Event, TopicParams,
     frame::{self, Body},
 };
 use bytes::Bytes;
@@ -36,6 +36,7 @@ fn a_burst_of_minor_offences_is_no_ban_but_keeping_on_is() {
 fn points_survive_a_reconnection_and_a_second_ban_is_longer() {
     let mut node = Node::joined(1, 2);
     let mut banned = || {
+        node.tick(Duration::from_secs(1_000));
         node.connect(2);
         let junk = Body::Graft(frame::Graft { topic: String::new() });
         let said = node.receive(2, junk);
@@ -69,7 +70,9 @@ fn introductions_count_from_those_that_we_chose_or_that_were_of_use() {
 
 #[test]
 fn who_finds_no_room_is_told_of_others() {
-    let mut node = Node::with(1, Config { mesh_target: 1, mesh_max: 1, ..Config::default() });
+    let params = TopicParams { mesh_min: 1, mesh_target: 1, mesh_max: 1, ..TopicParams::default() };
+    let topic = params.checked().expect("they fit");
+    let mut node = Node::with(1, Config { topic, ..Config::default() });
     node.subscribe();
     for other in [2, 3] {
         node.connect(other);

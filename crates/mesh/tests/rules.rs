@@ -4,12 +4,14 @@ mod node;
 
 use braidcast_machine::{Duration, Input, Machine, Offence, Output, PeerSet};
 use braidcast_mesh::{
-    Command, Config, Event, Frame, PublishError, Trace,
+    CheckedParams, Command, Config, Event, Frame, PublishError, TopicParams, Trace,
     frame::{self, Body},
+    manifest,
 };
 use braidcast_wire::{Topic, WireLen, limits};
 use bytes::Bytes;
 use node::{Node, Said, graft, peer, prune, send, subscriptions, topic};
+use prost::Message as _;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -226,6 +228,44 @@ fn a_large_message_is_done_at_its_kth_piece() {
     assert!(said.iter().any(is_done), "{said:?}");
     let delivered = |output: &Said| matches!(output, Output::Event(Event::Message(message)) if message.content.payload.len() == 10_000);
     assert!(said.iter().any(delivered), "{said:?}");
+}
+
+#[test]
+fn a_topics_parameters_shape_its_messages_alone() {
+    let mut alice = Node::joined(1, 2);
+    let params =
+        TopicParams { shard_factor: Some(4), shard_multiplier_percent: Some(150), ..TopicParams::default() };
+    let params = params.checked().expect("they fit");
+    alice.handle(Input::Command(Command::Configure(topic(), params)));
+    alice.publish(&[7; 100_000]);
+    let Some(Body::Manifest(manifest)) = alice.pull(2).remove(0).body else { panic!("a manifest") };
+    let body = manifest::Body::decode(manifest.body).expect("a body");
+    let [generation] = &body.generations[..] else { panic!("one generation") };
+    assert_eq!((generation.k, generation.m, generation.piece_len), (4, 2, 25_024));
+    alice.handle(Input::Command(Command::Configure(topic(), CheckedParams::default())));
+    alice.publish(&[8; 100_000]);
+    let Some(Body::Manifest(manifest)) = alice.pull(2).remove(0).body else { panic!("a manifest") };
+    let body = manifest::Body::decode(manifest.body).expect("a body");
+    assert_eq!((body.generations[0].k, body.generations[0].m), (16, 16));
+}
+
+#[test]
+fn with_a_threshold_pieces_are_pushed_on_only_after_it() {
+    let (mut alice, mut relay) = (Node::joined(1, 2), Node::joined(2, 1));
+    let params = TopicParams { threshold_percent: 75, ..TopicParams::default() };
+    let params = params.checked().expect("they fit");
+    relay.handle(Input::Command(Command::Configure(topic(), params)));
+    relay.connect(3);
+    relay.receive(3, subscriptions(&["t"], &[]));
+    relay.receive(3, Body::Lanes(frame::Lanes { topic: "t".into(), slot: 0, of: 1 }));
+    alice.publish(&[7; 8_192]);
+    let mut pushed = Vec::new();
+    for frame in alice.pull(2) {
+        relay.receive_frame(1, frame);
+        pushed.push(relay.pull(3).len());
+    }
+    // K is 8: the manifest and all that there is with the sixth piece, then each at once.
+    assert_eq!(pushed, [0, 0, 0, 0, 0, 0, 7, 1, 1]);
 }
 
 #[test]

@@ -410,5 +410,6 @@ fn count(counters: &Counters, trace: Trace) {
         Trace::Want { pieces } => add(&counters.wants, pieces),
         Trace::Delivered { bytes } => add(&counters.delivered_bytes, bytes),
         Trace::Abandoned => add(&counters.abandoned, 1),
+        Trace::Refused { .. } => add(&counters.refused, 1),
     }
 }

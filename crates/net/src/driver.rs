@@ -9,8 +9,8 @@ use std::{
 
 use braidcast_core::{
     Core,
-    mesh::{self, Content, Publish, PublishError},
-    wire::{PeerId, Topic},
+    mesh::{self, CheckedParams, Content, Publish, PublishError, Verdict},
+    wire::{MessageId, PeerId, Topic, limits},
 };
 use bytes::Bytes;
 use futures::{
@@ -51,6 +51,8 @@ const CLOSING: std::time::Duration = std::time::Duration::from_secs(1);
 pub(crate) enum Command {
     Subscribe(Topic, oneshot::Sender<()>),
     Unsubscribe(Topic, oneshot::Sender<()>),
+    Configure(Topic, CheckedParams, oneshot::Sender<()>),
+    Judge(MessageId, Verdict, oneshot::Sender<()>),
     Publish(Topic, Content, oneshot::Sender<Result<Published, PublishError>>),
     Peers(oneshot::Sender<Vec<PeerInfo>>),
     Addresses(oneshot::Sender<Vec<Multiaddr>>),
@@ -105,9 +107,11 @@ impl Driver {
         if config.serve_relay {
             mesh.introduces = true;
             mesh.is_discreet = true;
-            mesh.mesh_max = config.peer_limit();
+            let mut topic = mesh.topic.clone().into_inner();
+            topic.mesh_max = config.peer_limit().clamp(topic.mesh_target, limits::PEERS);
+            mesh.topic = topic.checked().expect("the bounds are still in order");
         }
-        let wanted_peers = mesh.mesh_target + SPARE_PEERS;
+        let wanted_peers = mesh.topic.mesh_target + SPARE_PEERS;
         let local = config.identity.peer_id();
         let core = Core::new(braidcast_core::Config { mesh }, config.identity.clone(), platform::entropy()?);
         let hub = Behaviour::new(core, local, counters.clone());
@@ -245,6 +249,14 @@ impl Driver {
             }
             Command::Unsubscribe(topic, reply) => {
                 self.hub().command(mesh::Command::Unsubscribe(topic));
+                let _ = reply.send(());
+            }
+            Command::Configure(topic, params, reply) => {
+                self.hub().command(mesh::Command::Configure(topic, params));
+                let _ = reply.send(());
+            }
+            Command::Judge(id, verdict, reply) => {
+                self.hub().command(mesh::Command::Judge(id, verdict));
                 let _ = reply.send(());
             }
             Command::Publish(topic, content, reply) => {

@@ -283,6 +283,7 @@ mod tests {
             seqno,
             published: WallTime(0),
             content: Content { payload: Bytes::from(vec![0; len]).into(), ..Content::default() },
+            judge_by: None,
         })
     }
 

@@ -50,7 +50,7 @@ mod websocket;
 
 pub use braidcast_core::{
     machine,
-    mesh::{self, Content, Message, Payload, Progress, PublishError},
+    mesh::{self, CheckedParams, Content, Message, Payload, Progress, PublishError, TopicParams, Verdict},
     wire::{self, Identity, MessageId, PeerId, Topic},
 };
 pub use libp2p::Multiaddr;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use braidcast_core::{
-    mesh::{Content, PublishError},
+    mesh::{CheckedParams, Content, PublishError, Verdict},
     wire::{MessageId, PeerId, Topic},
 };
 use futures::{
@@ -61,6 +61,16 @@ impl Node {
     /// Stops both.
     pub async fn unsubscribe(&self, topic: Topic) -> Result<(), Stopped> {
         self.ask(|reply| Command::Unsubscribe(topic, reply)).await
+    }
+
+    /// How the messages of `topic` are spread from now on; better before subscribing.
+    pub async fn configure(&self, topic: Topic, params: CheckedParams) -> Result<(), Stopped> {
+        self.ask(|reply| Command::Configure(topic, params, reply)).await
+    }
+
+    /// What the application thinks of a message that came with [`Message::judge_by`](crate::Message::judge_by).
+    pub async fn judge(&self, id: MessageId, verdict: Verdict) -> Result<(), Stopped> {
+        self.ask(|reply| Command::Judge(id, verdict, reply)).await
     }
 
     /// Spreads a message. Answers when it has its id and is on its way; [`Event::Reached`](crate::Event::Reached)

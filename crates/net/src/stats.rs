@@ -61,6 +61,8 @@ counters! {
     delivered_bytes,
     /// Unfinished messages given up.
     abandoned,
+    /// Messages that the application did not accept, or not in time.
+    refused,
     /// Rules broken by peers.
     offences,
     /// Peers that speak our protocol and are connected now.

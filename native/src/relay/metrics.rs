@@ -108,6 +108,7 @@ impl Collector for Snapshot {
         page.counter("grafts", "Mesh links added", stats.grafts)?;
         page.counter("prunes", "Mesh links removed", stats.prunes)?;
         page.counter("abandoned", "Unfinished messages given up", stats.abandoned)?;
+        page.counter("refused", "Messages that the application did not accept", stats.refused)?;
         page.counter("offences", "Rules broken by peers", stats.offences)?;
         page.gauge("http_connections", "Open HTTP connections", own.http_connections.load(Relaxed))?;
         page.counter("http_requests", "HTTP requests answered", own.http_requests.load(Relaxed))?;

@@ -10,7 +10,7 @@ use braidcast_core::{
     Command, Config, Core, Event, Frame,
     frame::Body,
     machine::Rng,
-    mesh::{self, Content, Publish, frame::Body as MeshBody},
+    mesh::{self, Content, Publish, TopicParams, frame::Body as MeshBody},
     wire::{Identity, PeerId, Topic},
 };
 use bytes::Bytes;
@@ -66,9 +66,13 @@ impl System for Braidcast {
     fn machine(&self, plan: &Plan, node: u32, _: BTreeSet<PeerId>, mut rng: Rng) -> Core {
         let overlay = plan.scenario.overlay;
         let mut config = Config::default();
-        config.mesh.mesh_min = overlay.min as usize;
-        config.mesh.mesh_target = overlay.degree as usize;
-        config.mesh.mesh_max = overlay.max as usize;
+        let params = TopicParams {
+            mesh_min: overlay.min as usize,
+            mesh_target: overlay.degree as usize,
+            mesh_max: overlay.max as usize,
+            ..TopicParams::default()
+        };
+        config.mesh.topic = params.checked().expect("scenarios name bounds in order");
         config.mesh.share = share;
         let mut seed = [0; 32];
         rng.fill(&mut seed);

@@ -6,12 +6,12 @@ use braidcast_machine::{Direction, Duration, Rng, Time};
 use braidcast_wire::{PeerId, Topic};
 
 use super::{Change, ENOUGH, Overlay, PRUNE_BACKOFF, TopicMesh, sample};
-use crate::{api::Config, score::Scores};
+use crate::{params::Params, score::Scores};
 
 /// What a choice of neighbours depends on.
 pub(crate) struct Scene<'a> {
     pub(crate) now: Time,
-    pub(crate) config: &'a Config,
+    pub(crate) params: &'a Params,
     pub(crate) scores: &'a Scores,
     pub(crate) rng: &'a mut Rng,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Scene<'a> {
 impl Overlay {
     /// Takes peers in while there are fewer than wanted; a new subscriber need not wait for the heartbeat.
     pub(crate) fn fill(&mut self, topic: &Topic, scene: &mut Scene<'_>) -> Vec<Change> {
-        let missing = scene.config.mesh_target.saturating_sub(self.mesh(topic).count());
+        let missing = scene.params.of(topic).mesh_target.saturating_sub(self.mesh(topic).count());
         let mut changes = self.fill_quota(topic, missing, scene);
         let missing = missing - changes.len();
         let candidates = scene.rng.shuffled(self.candidates(topic, scene).map(|(peer, _)| peer));
@@ -36,7 +36,7 @@ impl Overlay {
     /// comes to us by the thousand cannot take the whole mesh (gossipsub's D_out).
     fn fill_quota(&mut self, topic: &Topic, most: usize, scene: &mut Scene<'_>) -> Vec<Change> {
         let outbound = self.mesh(topic).filter(|&peer| self.is_outbound(peer, topic)).count();
-        let missing = (scene.config.mesh_target / 4).saturating_sub(outbound).min(most);
+        let missing = (scene.params.of(topic).mesh_target / 4).saturating_sub(outbound).min(most);
         let ours = self
             .candidates(topic, scene)
             .filter(|&(peer, direction)| direction == Direction::Outbound && scene.scores.is_welcome(peer));
@@ -91,9 +91,9 @@ impl Overlay {
         for topic in &topics {
             changes.extend(self.weed(topic, scene));
             let count = self.mesh(topic).count();
-            if count < scene.config.mesh_min {
+            if count < scene.params.of(topic).mesh_min {
                 changes.extend(self.fill(topic, scene));
-            } else if count > scene.config.mesh_max {
+            } else if count > scene.params.of(topic).mesh_max {
                 changes.extend(self.thin(topic, scene));
             } else {
                 changes.extend(self.fill_quota(topic, usize::MAX, scene));
@@ -130,9 +130,9 @@ impl Overlay {
             .shuffled(ranked.split_off(count.min(BEST)))
             .into_iter()
             .partition(|&peer| self.is_outbound(peer, topic));
-        let surplus = count.saturating_sub(scene.config.mesh_target);
+        let surplus = count.saturating_sub(scene.params.of(topic).mesh_target);
         let mut chosen: Vec<PeerId> = theirs.into_iter().take(surplus).collect();
-        let beyond = count.saturating_sub(chosen.len() + scene.config.mesh_max);
+        let beyond = count.saturating_sub(chosen.len() + scene.params.of(topic).mesh_max);
         chosen.extend(ours.into_iter().take(beyond));
         self.prune(topic, chosen, scene.now)
     }
@@ -171,13 +171,17 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::{lane::Lane, overlay::Grafted};
+    use crate::{
+        lane::Lane,
+        overlay::Grafted,
+        params::{CheckedParams, TopicParams},
+    };
 
     struct Fixture {
         overlay: Overlay,
         topic: Topic,
         rng: Rng,
-        config: Config,
+        params: Params,
         scores: Scores,
         now: Time,
     }
@@ -189,7 +193,7 @@ mod tests {
                 overlay: Overlay::default(),
                 topic: Topic::new("t").expect("a name"),
                 rng: Rng::from_seed([1; 32]),
-                config: Config::default(),
+                params: Params::new(CheckedParams::default()),
                 scores: Scores::default(),
                 now: Time::ZERO,
             };
@@ -203,8 +207,8 @@ mod tests {
         }
 
         fn with<T>(&mut self, what: impl FnOnce(&mut Overlay, &Topic, &mut Scene<'_>) -> T) -> T {
-            let (now, config, scores) = (self.now, &self.config, &self.scores);
-            let mut scene = Scene { now, config, scores, rng: &mut self.rng };
+            let (now, params, scores) = (self.now, &self.params, &self.scores);
+            let mut scene = Scene { now, params, scores, rng: &mut self.rng };
             what(&mut self.overlay, &self.topic, &mut scene)
         }
 
@@ -224,6 +228,11 @@ mod tests {
             self.overlay.mesh(&self.topic).map(|peer| peer.0[0]).collect()
         }
 
+        fn limit(&mut self, mesh_max: usize) {
+            let params = TopicParams { mesh_max, ..TopicParams::default() };
+            self.params = Params::new(params.checked().expect("they fit"));
+        }
+
         fn be_silent(&mut self, at: u8) {
             (0..3).for_each(|_| self.scores.on_unserved(peer(at)));
         }
@@ -241,9 +250,9 @@ mod tests {
         assert_eq!(fixture.mesh().len(), 12, "inbound grafts stop at mesh_max");
         // Those refused have to wait for their back-off.
         fixture.now = Time::ZERO + PRUNE_BACKOFF;
-        fixture.config.mesh_max = 30;
+        fixture.limit(30);
         assert!((0..30).all(|at| fixture.graft(at) == Grafted::Accepted));
-        fixture.config.mesh_max = 12;
+        fixture.limit(12);
         assert_eq!(fixture.maintain().len(), 22);
         assert_eq!(fixture.mesh().len(), 8);
     }
@@ -270,7 +279,7 @@ mod tests {
     #[test]
     fn lanes_are_told_to_those_whose_lane_changed() {
         let mut fixture = Fixture::new(40, Direction::Inbound);
-        fixture.config.mesh_max = 40;
+        fixture.limit(40);
         let mut graft = |at: u8| {
             fixture.graft(at);
             fixture.overlay.assign_lanes(&fixture.scores)
@@ -291,9 +300,9 @@ mod tests {
     fn links_of_our_own_choice_and_the_most_useful_survive_thinning() {
         let mut fixture = Fixture::new(20, Direction::Inbound);
         fixture.know(100..105, Direction::Outbound);
-        fixture.config.mesh_max = 30;
+        fixture.limit(30);
         (0..20).chain(100..105).for_each(|at| assert_ne!(fixture.graft(at), Grafted::Unknown));
-        fixture.config.mesh_max = 12;
+        fixture.limit(12);
         fixture.scores.on_useful(peer(7), 1);
         fixture.maintain();
         let mesh = fixture.mesh();

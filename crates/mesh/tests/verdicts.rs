@@ -1,0 +1,162 @@
+//! What the application says of messages, and what comes of it.
+
+mod node;
+mod room;
+
+use braidcast_machine::{Duration, Input, Output};
+use braidcast_mesh::{
+    CheckedParams, Command, Config, Event, Message, TopicParams, Trace, Verdict,
+    frame::{self, Body},
+};
+use braidcast_sim::NodeIndex;
+use bytes::Bytes;
+use node::{Node, Said, peer, topic};
+use room::{Room, payload};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn judged() -> CheckedParams {
+    let verdict_within = Some(Duration::from_secs(2));
+    TopicParams { verdict_within, ..TopicParams::default() }.checked().expect("they fit")
+}
+
+/// A node that judges, and what it says to a message of its neighbour.
+fn heard(payload: &[u8]) -> (Node, Message) {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
+    bob.handle(Input::Command(Command::Configure(topic(), judged())));
+    bob.connect(3);
+    bob.receive(3, node::subscriptions(&["t"], &[]));
+    alice.publish(payload);
+    let frames = alice.pull(2);
+    let said: Vec<Said> = frames.into_iter().flat_map(|frame| bob.receive_frame(1, frame)).collect();
+    let message = said.into_iter().find_map(|output| match output {
+        Output::Event(Event::Message(message)) => Some(message),
+        _ => None,
+    });
+    (bob, message.expect("it arrived"))
+}
+
+fn judge(node: &mut Node, message: &Message, verdict: Verdict) -> Vec<Said> {
+    node.handle(Input::Command(Command::Judge(message.id, verdict)))
+}
+
+/// What a stranger hears of the message.
+fn is_told(node: &mut Node) -> bool {
+    node.connect(4);
+    let said = node.receive(4, node::subscriptions(&["t"], &[]));
+    said.iter().any(|output| {
+        matches!(output, Output::Send { frame: braidcast_mesh::Frame { body: Some(Body::IHave(_)) }, .. })
+    })
+}
+
+/// True when it is sent to a newcomer who asks for it.
+fn serves(node: &mut Node, message: &Message) -> bool {
+    node.handle(Input::Disconnected { peer: peer(5) });
+    node.connect(5);
+    let ids = Bytes::copy_from_slice(&message.id.0);
+    node.receive(5, Body::IWant(frame::Ids { ids }));
+    !node.pull(5).is_empty()
+}
+
+#[test]
+fn without_the_parameter_nobody_is_asked() {
+    let mut bob = Node::joined(2, 1);
+    let mut alice = Node::joined(1, 2);
+    alice.publish(b"hello");
+    let frame = alice.pull(2).remove(0);
+    let said = bob.receive_frame(1, frame);
+    let message = said.iter().find_map(|output| match output {
+        Output::Event(Event::Message(message)) => Some(message),
+        _ => None,
+    });
+    assert_eq!(message.expect("it arrived").judge_by, None);
+    assert!(is_told(&mut bob));
+}
+
+#[test]
+fn an_accepted_message_is_told_of_and_served() {
+    for payload in [&b"hello"[..], &[7; 10_000]] {
+        let (mut bob, message) = heard(payload);
+        assert_eq!(message.judge_by, Some(bob.now.time + Duration::from_secs(2)));
+        assert!(!is_told(&mut bob), "not before the verdict");
+        assert_eq!(judge(&mut bob, &message, Verdict::Accept), []);
+        assert!(serves(&mut bob, &message));
+        for _ in 0..3 {
+            bob.tick(Duration::from_secs(1));
+        }
+        assert!(serves(&mut bob, &message), "the deadline is of no concern any more");
+    }
+}
+
+#[test]
+fn an_ignored_message_is_no_longer_served_and_nobody_is_blamed() {
+    let (mut bob, message) = heard(&[7; 10_000]);
+    assert!(serves(&mut bob, &message), "what lets it pass is the signature");
+    let trace = Trace::Refused { verdict: Verdict::Ignore };
+    assert_eq!(judge(&mut bob, &message, Verdict::Ignore), [Output::Event(Event::Trace(trace))]);
+    assert!(!serves(&mut bob, &message) && !is_told(&mut bob));
+    assert_eq!(bob.mesh.conduct(peer(1)).points, 0);
+    assert_eq!(judge(&mut bob, &message, Verdict::Reject), [], "once is enough");
+}
+
+#[test]
+fn silence_until_the_deadline_is_to_ignore() {
+    let (mut bob, message) = heard(b"hello");
+    bob.tick(Duration::from_secs(1));
+    assert!(serves(&mut bob, &message));
+    let said = bob.tick(Duration::from_secs(1));
+    let trace = Trace::Refused { verdict: Verdict::Ignore };
+    assert!(said.contains(&Output::Event(Event::Trace(trace))), "{said:?}");
+    assert!(!serves(&mut bob, &message));
+    assert_eq!(bob.mesh.conduct(peer(1)).points, 0);
+}
+
+/// The publisher is blamed also by those that it has no link to, and never the neighbours that passed its messages on.
+#[test]
+fn a_publisher_whose_messages_are_rejected_is_banned_by_all() {
+    const SPAMMER: NodeIndex = NodeIndex(0);
+    let config = Config { topic: judged(), ..Config::default() };
+    let mut room = Room::random(5, 20, 6, &config);
+    let spam = room.world.peer(SPAMMER);
+    let others: Vec<_> = (1..20).map(NodeIndex).collect();
+    for number in 0..4 {
+        let id = room.publish(SPAMMER, payload(20_000, number));
+        room.run(500);
+        for &node in &others {
+            assert!(room.messages.contains_key(&(node, id)), "{node:?} lacks message {number}");
+            room.world.command(node, Command::Judge(id, Verdict::Reject));
+        }
+        room.run(500);
+    }
+    assert!(others.iter().all(|&node| room.world.machine(node).conduct(spam).bans == 1));
+    assert!(room.world.bans().iter().all(|ban| ban.peer == spam));
+    // Another identity's links would carry it, but nobody takes it.
+    let friend = NodeIndex(1);
+    assert!(!room.mesh(friend).is_empty());
+    let honest = payload(20_000, 9);
+    let id = room.publish(friend, honest.clone());
+    room.run(500);
+    assert!(room.have_all(&others, id, &honest));
+}
+
+#[test]
+fn a_banned_publishers_message_is_no_fault_of_who_brings_it() {
+    let (mut bob, message) = heard(b"hello");
+    let mut alice = Node::joined(1, 2);
+    judge(&mut bob, &message, Verdict::Reject);
+    for number in 1..=4 {
+        alice.tick(Duration::from_secs(1));
+        alice.publish(&[number; 10]);
+        let frame = alice.pull(2).remove(0);
+        // By way of node 3.
+        let said = bob.receive_frame(3, frame);
+        let message = said.iter().find_map(|output| match output {
+            Output::Event(Event::Message(message)) => Some(message.clone()),
+            _ => None,
+        });
+        assert_eq!(message.is_some(), number < 4);
+        message.into_iter().for_each(|message| drop(judge(&mut bob, &message, Verdict::Reject)));
+    }
+    assert_eq!(bob.mesh.conduct(peer(1)).bans, 1);
+    assert_eq!((bob.mesh.conduct(peer(3)).points, bob.mesh.conduct(peer(3)).bans), (0, 0));
+}
