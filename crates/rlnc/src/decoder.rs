@@ -1,11 +1,13 @@
 //! Collects shards until the sources are known.
 
-use alloc::vec;
+mod sources;
+mod without;
+
 use alloc::vec::Vec;
 
 use crate::cauchy;
 use crate::elimination::Elimination;
-use crate::{DecodeError, Engine, Incomplete, Product, Shape, ShapeError, Shard};
+use crate::{Engine, Shape, ShapeError, Shard};
 
 /// Who sent a shard; numbers given out by the caller.
 pub type Tag = u32;
@@ -147,119 +149,6 @@ impl<B: AsRef<[u8]>> Decoder<B> {
     pub fn received(&self, piece: usize) -> Option<&B> {
         self.elimination.unit(piece).map(|slot| &self.held[slot].shard.payload)
     }
-
-    /// Source piece `piece`, if it is determined: `rank()` * `piece_len` coef-bytes of work, or a copy.
-    pub fn piece(&self, piece: usize) -> Option<Vec<u8>> {
-        if let Some(payload) = self.received(piece) {
-            return Some(payload.as_ref().to_vec());
-        }
-        let transform = self.elimination.transform(piece)?;
-        let mut bytes = vec![0; self.shape.piece_len()];
-        let (payloads, factors): (Vec<&[u8]>, Vec<u8>) = self
-            .by_column()
-            .zip(transform)
-            .filter_map(|(payload, &factor)| Some((payload?.as_ref(), factor)))
-            .filter(|&(_, factor)| factor != 0)
-            .unzip();
-        self.engine
-            .gemm(&mut [&mut bytes], &payloads, &factors)
-            .expect("one factor per payload, and all have the length of a piece");
-        Some(bytes)
-    }
-
-    /// All source pieces, one after the other: K * `piece_len` bytes. Those received as they are get copied, only the
-    /// others cost a product.
-    pub fn decode_all(&self) -> Result<Vec<u8>, Incomplete> {
-        self.check_complete()?;
-        let mut out = vec![0; self.shape.sources_len()];
-        self.write(&mut out);
-        Ok(out)
-    }
-
-    /// [`decode_all`](Self::decode_all) into a buffer of K * `piece_len` bytes that the caller has.
-    pub fn decode_into(&self, out: &mut [u8]) -> Result<(), DecodeError> {
-        self.check_complete()?;
-        if out.len() != self.shape.sources_len() {
-            return Err(ShapeError::Length { got: out.len(), expected: self.shape.sources_len() }.into());
-        }
-        self.write(out);
-        Ok(())
-    }
-
-    /// At full rank.
-    fn write(&self, out: &mut [u8]) {
-        let (mut products, mut factors) = (Vec::new(), Vec::new());
-        for (piece, out) in out.chunks_exact_mut(self.shape.piece_len()).enumerate() {
-            match self.received(piece) {
-                Some(payload) => out.copy_from_slice(payload.as_ref()),
-                None => {
-                    products.push(out);
-                    factors.extend_from_slice(self.factors(piece));
-                }
-            }
-        }
-        let payloads: Vec<&[u8]> = self.by_column().flatten().map(AsRef::as_ref).collect();
-        self.engine
-            .gemm(&mut products, &payloads, &factors)
-            .expect("one row of factors per missing piece, and all have the length of a piece");
-    }
-
-    /// At full rank: how a piece that did not come as it is is made, a factor per column.
-    fn factors(&self, piece: usize) -> &[u8] {
-        self.elimination.transform(piece).expect("at full rank every piece is determined")
-    }
-
-    fn check_complete(&self) -> Result<(), Incomplete> {
-        if self.is_complete() { Ok(()) } else { Err(Incomplete { rank: self.rank(), k: self.shape.k() }) }
-    }
-
-    /// For each column, the payload that the factors of a transform in that column belong to.
-    fn by_column(&self) -> impl Iterator<Item = Option<&B>> {
-        (0..self.shape.k())
-            .map(|column| self.elimination.slot(column).map(|slot| &self.held[slot].shard.payload))
-    }
-}
-
-impl<B: AsRef<[u8]> + Clone> Decoder<B> {
-    /// The source pieces that did not come as they are, in rising order, and the job that makes them: a row each.
-    ///
-    /// The job holds clones of the payloads, so the decoder may be dropped.
-    pub fn missing(&self) -> Result<(Vec<usize>, Product<B>), Incomplete> {
-        self.check_complete()?;
-        let missing: Vec<usize> =
-            (0..self.shape.k()).filter(|&piece| self.received(piece).is_none()).collect();
-        let coefficients = missing.iter().flat_map(|&piece| self.factors(piece)).copied().collect();
-        let payloads = self.by_column().flatten().cloned().collect();
-        let job = Product::new(self.engine, payloads, coefficients, missing.len(), self.shape.piece_len());
-        Ok((missing, job))
-    }
-
-    /// How many independent shards are left, spares included, without those that `tag` sent.
-    pub fn rank_without(&self, tag: Tag) -> usize {
-        let mut elimination = Elimination::new(self.engine, self.shape.k());
-        for held in self.not_from(tag) {
-            elimination.insert(&held.shard.coefficients);
-        }
-        elimination.rank()
-    }
-
-    /// A decoder that never heard from `tag`: spares move up where they are innovative.
-    pub fn without(&self, tag: Tag) -> Self {
-        let mut decoder = Self::with_engine(self.shape, self.engine).keep_spares(self.max_spares);
-        for Held { shard, from } in self.not_from(tag) {
-            decoder.push(&shard.coefficients, shard.payload.clone(), *from).expect("it was pushed before");
-        }
-        decoder
-    }
-
-    /// All source pieces, as they come out without anything that `tag` sent.
-    pub fn decode_without(&self, tag: Tag) -> Result<Vec<u8>, Incomplete> {
-        self.without(tag).decode_all()
-    }
-
-    fn not_from(&self, tag: Tag) -> impl Iterator<Item = &Held<B>> {
-        self.held.iter().chain(&self.spares).filter(move |held| held.from != Some(tag))
-    }
 }
 
 #[cfg(test)]
@@ -267,19 +156,21 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
+    use alloc::vec;
+
     use super::*;
-    use crate::Encoder;
-    use crate::testing::{noise, rows, slices_mut};
+    use crate::testing::{rows, slices_mut};
+    use crate::{Encoder, Incomplete};
 
-    const K: usize = 4;
+    pub(super) const K: usize = 4;
     const M: usize = 4;
-    const LEN: usize = 40;
+    pub(super) const LEN: usize = 40;
 
-    fn shape() -> Shape {
+    pub(super) fn shape() -> Shape {
         Shape::new(K, M, LEN).unwrap()
     }
 
-    fn sources() -> Vec<Vec<u8>> {
+    pub(super) fn sources() -> Vec<Vec<u8>> {
         rows(1, K, LEN)
     }
 
@@ -291,7 +182,7 @@ mod tests {
     }
 
     /// All K + M pieces.
-    fn pieces() -> Vec<Vec<u8>> {
+    pub(super) fn pieces() -> Vec<Vec<u8>> {
         let mut out = rows(0, K + M, LEN);
         let indices: Vec<usize> = (0..K + M).collect();
         Encoder::new(shape(), sources()).unwrap().pieces(&indices, &mut slices_mut(&mut out)).unwrap();
@@ -302,7 +193,7 @@ mod tests {
         decoder.push(coefficients, shard(coefficients), Some(from)).unwrap()
     }
 
-    fn determined(decoder: &Decoder<Vec<u8>>) -> Vec<usize> {
+    pub(super) fn determined(decoder: &Decoder<Vec<u8>>) -> Vec<usize> {
         decoder.determined().collect()
     }
 
@@ -371,47 +262,5 @@ mod tests {
         assert_eq!(index, Err(ShapeError::Index { index: K + M, pieces: K + M }));
         assert!(!decoder.is_innovative(&[1, 2, 3]));
         assert_eq!((decoder.rank(), decoder.decode_all()), (0, Err(Incomplete { rank: 0, k: K })));
-    }
-
-    /// Of the sources 0 and 3 came as they are, and two parity pieces.
-    #[test]
-    fn only_missing_pieces_cost_a_product() {
-        let mut decoder = Decoder::new(shape());
-        for index in [5, 3, 6, 0] {
-            decoder.push_piece(index, pieces()[index].clone(), None).unwrap();
-        }
-        let (missing, job) = decoder.missing().unwrap();
-        assert_eq!((&missing[..], job.remaining()), (&[1, 2][..], (2 * K * LEN) as u64));
-        assert_eq!(job.finish(), sources()[1..3].concat());
-        let mut out = vec![0; K * LEN];
-        let length = ShapeError::Length { got: LEN, expected: K * LEN };
-        assert_eq!(decoder.decode_into(&mut out[..LEN]), Err(DecodeError::Shape(length)));
-        assert_eq!((decoder.decode_into(&mut out), out), (Ok(()), sources().concat()));
-        assert_eq!(decoder.decode_all(), Ok(sources().concat()));
-    }
-
-    #[test]
-    fn drops_what_one_neighbour_sent() {
-        let mut decoder = Decoder::new(shape());
-        for (index, piece) in pieces().into_iter().enumerate().take(K) {
-            decoder.push_piece(index, piece, Some(index as Tag % 2)).unwrap();
-        }
-        assert_eq!((decoder.rank_without(0), decoder.rank_without(5)), (2, 4));
-        assert_eq!(determined(&decoder.without(0)), [1, 3]);
-        assert_eq!(decoder.decode_without(0), Err(Incomplete { rank: 2, k: K }));
-        assert_eq!(decoder.decode_without(5), Ok(sources().concat()));
-    }
-
-    #[test]
-    fn spares_replace_what_a_polluter_sent() {
-        let mut decoder = Decoder::new(shape()).keep_spares(3);
-        decoder.push(&[5, 5, 5, 5], noise(66, LEN), Some(666)).unwrap();
-        for (index, piece) in pieces().into_iter().enumerate().skip(1) {
-            decoder.push_piece(index, piece, Some(index as Tag)).unwrap();
-        }
-        assert_eq!((decoder.rank(), decoder.held().len(), decoder.spares.len()), (K, K, 3));
-        assert_ne!(decoder.decode_all(), Ok(sources().concat()));
-        assert_eq!(decoder.rank_without(666), K);
-        assert_eq!(decoder.decode_without(666), Ok(sources().concat()));
     }
 }
