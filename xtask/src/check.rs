@@ -16,9 +16,6 @@ use crate::{house, size, tools};
 pub(crate) struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Have the step `deny` look for known vulnerabilities too; needs the network.
-    #[arg(long)]
-    advisories: bool,
 }
 
 /// Cheap steps first; `npm` looks at what `web` built.
@@ -36,8 +33,9 @@ const STEPS: &[Job] = &[
     Job { name: "npm", about: "types, package layout and lock files of the npm folders", run: npm::check },
 ];
 
-const ADVISORIES: Job =
-    Job { name: "advisories", about: "no known vulnerability in a dependency", run: advisories };
+/// It needs the network.
+const EXTRAS: &[Job] =
+    &[Job { name: "advisories", about: "no known vulnerability in a dependency", run: advisories }];
 
 const NO_STD_TARGET: &str = "thumbv7m-none-eabi";
 
@@ -45,11 +43,7 @@ const NO_STD_TARGET: &str = "thumbv7m-none-eabi";
 const BROWSER_CRATES: [&str; 3] = ["braidcast-web", "braidcast-net", "braidcast-webrtc"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut steps: Vec<&Job> = STEPS.iter().collect();
-    if args.advisories {
-        steps.push(&ADVISORIES);
-    }
-    let Some(outcomes) = jobs::run("check", &steps, &args.selection)? else { return Ok(()) };
+    let Some(outcomes) = jobs::run("check", STEPS, EXTRAS, &args.selection)? else { return Ok(()) };
     eprint!("\n{}", jobs::summary("check", &outcomes));
     let failed: Vec<_> = outcomes.iter().filter(|step| step.error.is_some()).map(|step| step.name).collect();
     if !failed.is_empty() {

@@ -1,4 +1,5 @@
-//! A list of named jobs, run one after another: the steps of `check` and the suites of `test`.
+//! A list of named jobs, run one after another: the steps of `check` and the suites of `test`. Each has extras, which
+//! run only when they are named.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ pub(crate) struct Job {
 
 #[derive(clap::Args)]
 pub(crate) struct Selection {
-    /// Run only this one (may be given several times).
+    /// Run only this one, extras included (may be given several times).
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Print the names and stop.
@@ -28,25 +29,31 @@ pub(crate) struct Outcome {
 }
 
 /// Runs the chosen jobs to the last, so that one run shows every failure; `None` when only the list was asked for.
-pub(crate) fn run(command: &str, jobs: &[&Job], selection: &Selection) -> Result<Option<Vec<Outcome>>> {
+pub(crate) fn run(
+    command: &str,
+    jobs: &[Job],
+    extras: &[Job],
+    selection: &Selection,
+) -> Result<Option<Vec<Outcome>>> {
     if selection.list {
         jobs.iter().for_each(|job| println!("{:<10} {}", job.name, job.about));
+        extras.iter().for_each(|job| println!("{:<10} {} (only when named)", job.name, job.about));
         return Ok(None);
     }
-    let chosen = choose(jobs, &selection.only)?;
+    let chosen = choose(jobs, extras, &selection.only)?;
     Ok(Some(chosen.into_iter().map(|job| run_one(command, job)).collect()))
 }
 
-fn choose<'a>(jobs: &[&'a Job], only: &[String]) -> Result<Vec<&'a Job>> {
-    if let Some(unknown) = only.iter().find(|name| jobs.iter().all(|job| job.name != name.as_str())) {
-        let names: Vec<_> = jobs.iter().map(|job| job.name).collect();
+fn choose<'a>(jobs: &'a [Job], extras: &'a [Job], only: &[String]) -> Result<Vec<&'a Job>> {
+    if only.is_empty() {
+        return Ok(jobs.iter().collect());
+    }
+    let all = || jobs.iter().chain(extras);
+    if let Some(unknown) = only.iter().find(|name| all().all(|job| job.name != name.as_str())) {
+        let names: Vec<_> = all().map(|job| job.name).collect();
         bail!("there is no `{unknown}`; the names are {}", names.join(", "));
     }
-    Ok(jobs
-        .iter()
-        .copied()
-        .filter(|job| only.is_empty() || only.iter().any(|name| name == job.name))
-        .collect())
+    Ok(all().filter(|job| only.iter().any(|name| name == job.name)).collect())
 }
 
 fn run_one(command: &str, job: &Job) -> Outcome {
@@ -87,10 +94,11 @@ fn first_line(error: &anyhow::Error) -> String {
 mod tests {
     use super::*;
 
-    const JOBS: [&Job; 2] = [
-        &Job { name: "good", about: "", run: || Ok(()) },
-        &Job { name: "bad", about: "", run: || bail!("seven is odd\nsecond line") },
+    const JOBS: &[Job] = &[
+        Job { name: "good", about: "", run: || Ok(()) },
+        Job { name: "bad", about: "", run: || bail!("seven is odd\nsecond line") },
     ];
+    const EXTRAS: &[Job] = &[Job { name: "slow", about: "", run: || Ok(()) }];
 
     fn only(names: &[&str]) -> Selection {
         Selection { only: names.iter().map(ToString::to_string).collect(), list: false }
@@ -98,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_failure_does_not_stop_the_others_and_says_how_to_repeat_it() {
-        let outcomes = run("check", &JOBS, &only(&[])).unwrap().unwrap();
+        let outcomes = run("check", JOBS, EXTRAS, &only(&[])).unwrap().unwrap();
         assert_eq!(outcomes.iter().map(|o| o.error.is_some()).collect::<Vec<_>>(), [false, true]);
         let summary = summary("check", &outcomes);
         assert!(summary.contains("seven is odd\n") && summary.contains("cargo xtask check --only bad"));
@@ -107,13 +115,15 @@ mod tests {
 
     #[test]
     fn only_runs_what_was_asked_for() {
-        let outcomes = run("check", &JOBS, &only(&["good"])).unwrap().unwrap();
-        assert_eq!(outcomes.iter().map(|o| o.name).collect::<Vec<_>>(), ["good"]);
+        for name in ["good", "slow"] {
+            let outcomes = run("check", JOBS, EXTRAS, &only(&[name])).unwrap().unwrap();
+            assert_eq!(outcomes.iter().map(|o| o.name).collect::<Vec<_>>(), [name]);
+        }
     }
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let error = run("check", &JOBS, &only(&["goood"])).err().unwrap().to_string();
-        assert_eq!(error, "there is no `goood`; the names are good, bad");
+        let error = run("check", JOBS, EXTRAS, &only(&["goood"])).err().unwrap().to_string();
+        assert_eq!(error, "there is no `goood`; the names are good, bad, slow");
     }
 }

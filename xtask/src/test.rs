@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the suites, each of which anyone can run by itself.
 
+mod coding;
 pub(crate) mod wasm_runner;
 
 use std::path::{Path, PathBuf};
@@ -25,9 +26,14 @@ const SUITES: &[Job] = &[
     Job { name: "browser", about: "package, demo app and relay together, in Chromium", run: browser },
 ];
 
+/// They take minutes, and tools that few machines have.
+const EXTRAS: &[Job] = &[
+    Job { name: "miri", about: "the coding engine's own tests, every pointer followed", run: coding::miri },
+    Job { name: "neon", about: "the coding engine as 64-bit ARM code, under emulation", run: coding::neon },
+];
+
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let suites: Vec<_> = SUITES.iter().collect();
-    let Some(outcomes) = jobs::run("test", &suites, &args.selection)? else { return Ok(()) };
+    let Some(outcomes) = jobs::run("test", SUITES, EXTRAS, &args.selection)? else { return Ok(()) };
     let failed = outcomes.iter().filter(|suite| suite.error.is_some()).count();
     println!(
         "\n{}suites: {} passed, {failed} failed",

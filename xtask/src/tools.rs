@@ -13,6 +13,7 @@ const OLDEST_NODE: u32 = 20;
 const TEST_NODE: u32 = 22;
 const CARGO_DENY: &str = "0.20.2";
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+const QEMUS: [&str; 2] = ["qemu-aarch64", "qemu-aarch64-static"];
 
 /// Makes the standard library for a target available.
 pub(crate) fn rust_target(triple: &str) -> Result<()> {
@@ -104,13 +105,39 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(found) = BROWSERS.into_iter().find_map(on_path) {
         return Ok(found);
     }
+    install("chromium", "chromium")
+        .context("no Chromium: install Chromium or Chrome, or set CHROMIUM to its program")
+}
+
+/// QEMU for single programs of 64-bit ARM: on the search path, else Debian's package when we may install it.
+pub(crate) fn qemu_arm() -> Result<PathBuf> {
+    match QEMUS.into_iter().find_map(on_path) {
+        Some(found) => Ok(found),
+        None => install("qemu-user-static", "qemu-aarch64-static")
+            .context("no QEMU for ARM programs: install the package qemu-user or qemu-user-static"),
+    }
+}
+
+/// Miri, and the nightly toolchain that it comes with.
+pub(crate) fn miri() -> Result<()> {
+    if Cmd::new("rustup").args(["run", "nightly", "cargo", "miri", "--version"]).read().is_ok() {
+        return Ok(());
+    }
+    Cmd::new("rustup")
+        .args(["toolchain", "install", "nightly", "--profile=minimal", "--component=miri,rust-src"])
+        .run()
+        .context("Miri is missing: run `rustup toolchain install nightly --component miri,rust-src` where the network allows it")
+}
+
+/// Installs Debian's package where we may, and returns the program it brings.
+fn install(package: &str, program: &str) -> Result<PathBuf> {
     if !is_root_on_debian() {
-        bail!("no Chromium: install Chromium or Chrome, or set CHROMIUM to its program");
+        bail!("packages are installed only by root on Debian");
     }
     let apt = || Cmd::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
     apt().arg("update").run()?;
-    apt().args(["install", "-y", "chromium"]).run()?;
-    on_path("chromium").context("the package chromium brought no program `chromium`")
+    apt().args(["install", "-y", package]).run()?;
+    on_path(program).with_context(|| format!("the package {package} brought no program `{program}`"))
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {

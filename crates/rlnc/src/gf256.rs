@@ -71,6 +71,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "slow, and nothing but arithmetic")]
     fn products_are_those_of_the_definition() {
         for a in 0..=255 {
             for b in 0..=255 {

@@ -2,9 +2,8 @@
 
 use core::ops::Range;
 
-use super::isa::{Isa, Vector};
+use super::isa::{Shuffle, Vector};
 use super::{Start, scalar, tiled};
-use crate::gf256;
 use crate::testing::{noise, rows, slices, slices_mut};
 
 struct Plain;
@@ -38,22 +37,19 @@ impl Vector for [u8; 16] {
 /// # Safety
 ///
 /// No instructions are asked for.
-impl Isa for Plain {
+impl Shuffle for Plain {
     type Vector = [u8; 16];
-    type Source = [u8; 16];
-    type Factor = u8;
 
-    unsafe fn source(vector: [u8; 16]) -> [u8; 16] {
-        vector
+    unsafe fn table(bytes: &[u8; 16]) -> [u8; 16] {
+        *bytes
     }
 
-    unsafe fn factor(coefficient: u8) -> u8 {
-        coefficient
+    unsafe fn split(vector: [u8; 16]) -> [[u8; 16]; 2] {
+        [vector.map(|byte| byte & 0x0F), vector.map(|byte| byte >> 4)]
     }
 
-    unsafe fn add_product(sum: [u8; 16], factor: u8, source: [u8; 16]) -> [u8; 16] {
-        // SAFETY: no instructions are asked for.
-        unsafe { sum.xor(source.map(|byte| gf256::mul(factor, byte))) }
+    unsafe fn look_up(table: [u8; 16], indices: [u8; 16]) -> [u8; 16] {
+        indices.map(|index| table[usize::from(index)])
     }
 }
 
@@ -71,13 +67,13 @@ fn check(r: usize, k: usize, len: usize, columns: Range<usize>, start: Start) {
 /// Rows of one strip and of several, whole tiles, whole vectors and rests, one block and several.
 #[test]
 fn tiles_agree_with_the_oracle() {
-    for (r, k) in [(1, 1), (1, 19), (2, 3), (3, 2), (4, 5), (5, 4), (9, 3)] {
-        for len in [1, 31, 32, 79] {
+    for (r, k) in [(1, 1), (1, 17), (2, 3), (3, 2), (4, 3), (5, 2)] {
+        for len in [1, 32, 79] {
             check(r, k, len, 0..len, Start::Zero);
             check(r, k, len, len / 3..len, Start::Dst);
         }
     }
-    // Several blocks: more than Miri can do in a few minutes.
+    // Several blocks; those of Miri are short enough for the sizes above.
     if !cfg!(miri) {
         check(5, 256, 300, 7..300, Start::Dst);
         check(1, 2, 33_000, 0..33_000, Start::Zero);

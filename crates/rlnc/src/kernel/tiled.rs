@@ -249,7 +249,7 @@ fn blocks(columns: Range<usize>, rows: usize, tile: usize) -> impl Iterator<Item
 }
 
 /// Bytes of all rows of one block: two thirds of the first-level cache of current CPUs.
-const BLOCK_BYTES: usize = 32 * 1024;
+const BLOCK_BYTES: usize = if cfg!(miri) { 512 } else { 32 * 1024 };
 
 /// Sources that are read side by side where the prefetcher sets the pace.
 const STREAMS: usize = 16;
