@@ -1,5 +1,8 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+
+const PACKAGE = new URL("../../web", import.meta.url).pathname;
 
 /** For anything at all; what works needs a fraction of it. */
 export const PATIENCE_MS = 60_000;
@@ -85,6 +88,12 @@ export class Program {
     this.#lines.push({ stream, text });
     for (const waiter of [...this.#waiters]) waiter.see(text, stream);
   }
+}
+
+/** Runs a program in the npm package's folder, where it may import the package by its name. */
+export function runInPackage(code, ...flags) {
+  const args = [...flags, "--input-type=module", "--eval", code];
+  return promisify(execFile)(process.execPath, args, { cwd: PACKAGE, timeout: PATIENCE_MS });
 }
 
 /** Without the settings of whoever runs the tests. */

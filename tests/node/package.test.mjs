@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { test } from "node:test";
-import { promisify } from "node:util";
 
 import { publish, Relay, subscribe } from "../lib/native.mjs";
-import { PATIENCE_MS, within } from "../lib/process.mjs";
+import { runInPackage, within } from "../lib/process.mjs";
 import { Braidcast, StoppedError } from "../../web/dist/node.js";
-
-const PACKAGE = new URL("../../web", import.meta.url).pathname;
 
 test("publishes to and hears the command line", async (t) => {
   const relay = await Relay.start(t, { app: false });
@@ -51,7 +47,7 @@ test("a relay is given by its address as well, and found again when it comes bac
 
 test("a program ends by itself after stop", async (t) => {
   const relay = await Relay.start(t, { app: false });
-  const { stdout } = await run(`
+  const { stdout } = await runInPackage(`
     import { Braidcast } from "braidcast";
     const node = await Braidcast.start({ relays: [${JSON.stringify(relay.url)}] });
     await node.topic("t").ready();
@@ -68,23 +64,17 @@ test("importing does nothing; starting without WebSocket says what is missing", 
     if (Object.keys(globalThis).length !== before || typeof slim.Braidcast.start !== "function") throw 1;
     await Braidcast.start().catch((error) => console.log(error.name, error.code, error.message));`;
   // As in Node.js 20.
-  const { stdout } = await run(code, "--no-experimental-websocket");
+  const { stdout } = await runInPackage(code, "--no-experimental-websocket");
   assert.equal(stdout, "UnsupportedError UNSUPPORTED there is no WebSocket here: use a browser, or Node.js 22 or later\n");
 });
 
 test("slim starts with the module that it is given", async () => {
-  const { stdout } = await run(`
+  const { stdout } = await runInPackage(`
     import { readFile } from "node:fs/promises";
     import { Braidcast } from "braidcast/slim";
-    const wasm = await WebAssembly.compile(await readFile(new URL(import.meta.resolve("braidcast/braidcast.wasm"))));
+    const wasm = await WebAssembly.compile(await readFile(new URL(import.meta.resolve("braidcast/simd128.wasm"))));
     const node = await Braidcast.start({ wasm });
     console.log(node.id.slice(0, 8));
     await node.stop();`);
   assert.equal(stdout, "12D3KooW\n");
 });
-
-/** A program in the package's folder, which may import itself by its name. */
-function run(code, ...flags) {
-  const args = [...flags, "--input-type=module", "--eval", code];
-  return promisify(execFile)(process.execPath, args, { cwd: PACKAGE, timeout: PATIENCE_MS });
-}

@@ -8,7 +8,7 @@ mod convert;
 
 use std::{cell::RefCell, future::poll_fn, panic, pin::Pin};
 
-use braidcast_net::{Content, Events, Identity, Node, Topic};
+use braidcast_net::{Content, Events, Identity, Node, Topic, rlnc::Engine};
 use futures::{FutureExt, StreamExt, stream::Peekable};
 use wasm_bindgen::prelude::*;
 
@@ -98,6 +98,12 @@ impl WasmNode {
         let event = self.events.borrow_mut().next().now_or_never().flatten();
         event.map_or(JsValue::UNDEFINED, convert::event)
     }
+}
+
+/// The instructions that code large messages, as `Kernel` names them.
+#[wasm_bindgen]
+pub fn kernel() -> String {
+    Engine::new().kernel().to_string()
 }
 
 /// Has `report` called with the text of a panic, after which the module is dead: calls trap, and what was awaited

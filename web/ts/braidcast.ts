@@ -1,4 +1,4 @@
-import { WasmNode, type WasmEvent } from "./wasm/braidcast_web.js";
+import { kernel, WasmNode, type WasmEvent } from "./wasm/braidcast_web.js";
 import { toContent, type Publishable } from "./content.js";
 import { Emitter } from "./emitter.js";
 import { Engine, type WasmSource } from "./engine.js";
@@ -64,7 +64,8 @@ export class Braidcast {
    * @throws {ConfigError} for an option that can never work.
    * @throws {RelayError} when a relay's URL does not answer. A multiaddr that does not answer is dialled for ever.
    * @throws {LoadError} when the wasm module cannot be loaded.
-   * @throws {UnsupportedError} on a platform without `WebSocket`, such as Node.js before 22.
+   * @throws {UnsupportedError} on a platform without `WebSocket`, such as Node.js before 22, or without
+   * WebAssembly SIMD.
    */
   static start(options: StartOptions & { wasm: WasmSource }): Promise<Braidcast> {
     return this.launch(options, () => options.wasm);
@@ -118,7 +119,8 @@ export class Braidcast {
    * @throws {CrashedError}
    */
   stats(): Stats {
-    return this.#engine.run(() => ({ ...this.#wasm.stats(), memoryBytes: this.#engine.memoryBytes }));
+    const memoryBytes = this.#engine.memoryBytes;
+    return this.#engine.run(() => ({ ...this.#wasm.stats(), kernel: kernel(), memoryBytes }));
   }
 
   /** Calls `handler` at each event of this type, until the returned function is called. */

@@ -1,5 +1,5 @@
 import init, { on_panic } from "./wasm/braidcast_web.js";
-import { CrashedError, fromWasm, LoadError } from "./errors.js";
+import { CrashedError, fromWasm, LoadError, UnsupportedError } from "./errors.js";
 
 /** Where the module comes from: its address, a response with it, its bytes, or itself compiled. */
 export type WasmSource = URL | string | Response | BufferSource | WebAssembly.Module;
@@ -25,11 +25,12 @@ export class Engine {
   /**
    * Loads the module once, from whatever the first caller names.
    *
-   * @throws {LoadError} and the next call tries again.
+   * @throws {LoadError} and the next call tries again; {@link UnsupportedError} of `source` as it is.
    */
   static load(source: () => WasmSource | Promise<WasmSource>): Promise<Engine> {
     Engine.#loading ??= Engine.#load(source).catch((cause: unknown) => {
       Engine.#loading = undefined;
+      if (cause instanceof UnsupportedError) throw cause;
       throw new LoadError(`the wasm module cannot be loaded: ${reasonOf(cause)}`, { cause });
     });
     return Engine.#loading;

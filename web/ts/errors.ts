@@ -90,7 +90,7 @@ export class LoadError extends BraidcastError {
   }
 }
 
-/** This platform lacks something that every node needs, such as `WebSocket`. */
+/** This platform lacks something that every node needs: `WebSocket`, or WebAssembly SIMD. */
 export class UnsupportedError extends BraidcastError {
   constructor(message: string) {
     super("UNSUPPORTED", message);

@@ -1,11 +1,12 @@
 import { readFile } from "node:fs/promises";
 
 import { Braidcast as Slim, type StartOptions } from "./braidcast.js";
+import { bestModule } from "./simd.js";
 
 export class Braidcast extends Slim {
   static override start(options: StartOptions = {}): Promise<Braidcast> {
     // Node.js fetches no file: addresses.
-    return this.launch(options, () => options.wasm ?? readFile(new URL("./wasm/braidcast_web_bg.wasm", import.meta.url)));
+    return this.launch(options, () => options.wasm ?? readFile(new URL(`./wasm/${bestModule()}.wasm`, import.meta.url)));
   }
 }
 

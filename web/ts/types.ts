@@ -91,7 +91,7 @@ export interface Published {
   readonly peers: number;
 }
 
-/** Counters since the start of the node; they only grow, but for `peers`. */
+/** Counters since the start of the node; the numbers only grow, but for `peers`. */
 export interface Stats {
   readonly messagesIn: number;
   readonly messagesOut: number;
@@ -128,6 +128,8 @@ export interface Stats {
   readonly peers: number;
   /** Events dropped because the page was slow. */
   readonly inboxLost: number;
+  /** The instructions that code large messages: `relaxed-simd` or `simd128`. */
+  readonly kernel: string;
   /** Of the wasm module, all nodes of the page together; it never shrinks. */
   readonly memoryBytes: number;
 }

@@ -13,7 +13,9 @@ use crate::workspace::root;
 pub(crate) struct Config {
     pub(crate) build: Build,
     pub(crate) wasm_opt: WasmOpt,
-    pub(crate) budget: Budget,
+    #[serde(rename = "module")]
+    pub(crate) modules: Vec<Module>,
+    pub(crate) js: Js,
 }
 
 #[derive(Deserialize)]
@@ -38,15 +40,25 @@ pub(crate) struct WasmOpt {
     pub(crate) flags: Vec<String>,
 }
 
+/// The same crate built for one instruction set.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Module {
+    /// The file is `<name>.wasm`.
+    pub(crate) name: String,
+    pub(crate) rustflags: String,
+    pub(crate) wasm_opt: Vec<String>,
+    pub(crate) limit: Limit,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Budget {
-    pub(crate) wasm: Limit,
-    pub(crate) js: Limit,
+pub(crate) struct Js {
+    pub(crate) limit: Limit,
 }
 
 /// The most bytes that may be shipped, uncompressed and after brotli.
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone, Copy)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limit {
     pub(crate) raw: u64,
@@ -89,7 +101,7 @@ mod tests {
         let config = Config::load().unwrap();
         assert_eq!(config.build.stem(), "braidcast_web");
         assert!(config.build.crate_dir().join("Cargo.toml").exists());
-        assert!(config.budget.wasm.brotli < config.budget.wasm.raw);
+        assert!(config.modules.iter().all(|module| module.limit.brotli < module.limit.raw));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use flate2::{Compression, write::GzEncoder};
 use serde::Serialize;
 
-use crate::config::{Budget, Config, Limit};
+use crate::config::{Config, Limit};
 use crate::web::{self, Quality};
 
 #[derive(clap::Args)]
@@ -17,15 +17,15 @@ pub(crate) struct Args {
     /// One JSON object per line instead of a table.
     #[arg(long)]
     json: bool,
-    /// Fail when the package is over the budget in wasm-pack.toml.
+    /// Fail when something is over its limit in wasm-pack.toml.
     #[arg(long)]
     check: bool,
 }
 
 /// Bytes of one kind of file; several files are compressed one by one, as a server does.
-#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Serialize, Clone, PartialEq, Eq, Debug, Default)]
 struct Size {
-    file: &'static str,
+    file: String,
     raw: u64,
     gzip: u64,
     brotli: u64,
@@ -40,28 +40,41 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             println!("{size}");
         }
     }
-    if args.check { hold(&sizes, &config.budget) } else { Ok(()) }
+    if args.check { hold(&sizes, &config) } else { Ok(()) }
 }
 
 /// The fence: `size --check`, with the figures on standard error.
 pub(crate) fn check() -> Result<()> {
     let (sizes, config) = build_and_measure()?;
     sizes.iter().for_each(|size| eprintln!("{size}"));
-    hold(&sizes, &config.budget)
+    hold(&sizes, &config)
 }
 
-fn build_and_measure() -> Result<([Size; 3], Config)> {
+fn build_and_measure() -> Result<(Vec<Size>, Config)> {
     // What lies there may be old, or a dev build.
     web::build(Quality::Shipped)?;
     let config = Config::load()?;
-    Ok((measure(&config.build.dist())?, config))
+    let sizes = measure(&config)?;
+    Ok((sizes, config))
 }
 
-/// The lines `wasm`, `js` and `total`.
-fn measure(dist: &Path) -> Result<[Size; 3]> {
-    let wasm = sum("wasm", &files(dist, "wasm")?)?;
-    let js = sum("js", &files(dist, "js")?)?;
-    Ok([wasm, js, wasm.plus(js, "total")])
+/// A line per module, then `wasm`, the larger of them, `js`, and `total`: a page loads one module.
+fn measure(config: &Config) -> Result<Vec<Size>> {
+    let mut sizes = Vec::new();
+    for module in &config.modules {
+        let file = format!("{}.wasm", module.name);
+        sizes.push(sum(&file, &[config.build.wasm().join(&file)])?);
+    }
+    let wasm = largest(&sizes).named("wasm");
+    let js = sum("js", &files(&config.build.dist(), "js")?)?;
+    let total = wasm.plus(&js).named("total");
+    sizes.extend([wasm, js, total]);
+    Ok(sizes)
+}
+
+/// By what is downloaded.
+fn largest(sizes: &[Size]) -> Size {
+    sizes.iter().max_by_key(|size| size.brotli).cloned().unwrap_or_default()
 }
 
 fn files(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
@@ -77,33 +90,37 @@ fn files(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn sum(file: &'static str, paths: &[PathBuf]) -> Result<Size> {
-    let mut total = Size { file, ..Size::default() };
+fn sum(file: &str, paths: &[PathBuf]) -> Result<Size> {
+    let mut total = Size::default();
     for path in paths {
-        total = total.plus(Size::of(&fs::read(path)?)?, file);
+        total = total.plus(&Size::of(&fs::read(path)?)?);
     }
-    Ok(total)
+    Ok(total.named(file))
 }
 
 impl Size {
     fn of(bytes: &[u8]) -> Result<Self> {
-        Ok(Self { file: "", raw: bytes.len() as u64, gzip: gzip(bytes)?, brotli: brotli(bytes)? })
+        Ok(Self { file: String::new(), raw: bytes.len() as u64, gzip: gzip(bytes)?, brotli: brotli(bytes)? })
     }
 
-    fn plus(self, other: Self, file: &'static str) -> Self {
+    fn plus(&self, other: &Self) -> Self {
         Self {
-            file,
+            file: String::new(),
             raw: self.raw + other.raw,
             gzip: self.gzip + other.gzip,
             brotli: self.brotli + other.brotli,
         }
+    }
+
+    fn named(self, file: &str) -> Self {
+        Self { file: file.to_owned(), ..self }
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, raw, gzip, brotli } = self;
-        write!(f, "{file:<6} {raw:>9} raw {gzip:>9} gzip {brotli:>9} brotli")
+        write!(f, "{file:<17} {raw:>9} raw {gzip:>9} gzip {brotli:>9} brotli")
     }
 }
 
@@ -122,24 +139,25 @@ fn brotli(bytes: &[u8]) -> Result<u64> {
     Ok(out.len() as u64)
 }
 
-fn hold(sizes: &[Size], budget: &Budget) -> Result<()> {
-    let over: Vec<_> = sizes.iter().flat_map(|size| excesses(size, budget)).collect();
+fn hold(sizes: &[Size], config: &Config) -> Result<()> {
+    let modules = config.modules.iter().map(|module| (format!("{}.wasm", module.name), module.limit));
+    let limits: Vec<_> = modules.chain([("js".to_owned(), config.js.limit)]).collect();
+    let over: Vec<_> = sizes
+        .iter()
+        .filter_map(|size| Some((size, limits.iter().find(|(file, _)| *file == size.file)?.1)))
+        .flat_map(|(size, limit)| excesses(size, limit))
+        .collect();
     if !over.is_empty() {
-        bail!("over the budget in wasm-pack.toml: {}", over.join("; "));
+        bail!("over the limit in wasm-pack.toml: {}", over.join("; "));
     }
     Ok(())
 }
 
-fn excesses(size: &Size, budget: &Budget) -> Vec<String> {
-    let limit: &Limit = match size.file {
-        "wasm" => &budget.wasm,
-        "js" => &budget.js,
-        _ => return Vec::new(),
-    };
+fn excesses(size: &Size, limit: Limit) -> Vec<String> {
     [("raw", size.raw, limit.raw), ("brotli", size.brotli, limit.brotli)]
         .into_iter()
         .filter(|(_, actual, limit)| actual > limit)
-        .map(|(form, actual, limit)| format!("{} is {actual} bytes {form}, the budget {limit}", size.file))
+        .map(|(form, actual, limit)| format!("{} is {actual} bytes {form}, the limit {limit}", size.file))
         .collect()
 }
 
@@ -147,27 +165,38 @@ fn excesses(size: &Size, budget: &Budget) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const BUDGET: Budget = Budget { wasm: Limit { raw: 100, brotli: 50 }, js: Limit { raw: 10, brotli: 5 } };
-
-    #[test]
-    fn one_byte_over_the_budget_names_both_numbers() {
-        let sizes = [Size { file: "wasm", raw: 100, gzip: 0, brotli: 51 }];
-        let error = hold(&sizes, &BUDGET).unwrap_err().to_string();
-        assert!(error.ends_with("wasm is 51 bytes brotli, the budget 50"), "{error}");
+    fn size(file: &str, raw: u64, brotli: u64) -> Size {
+        Size { file: file.into(), raw, gzip: 0, brotli }
     }
 
     #[test]
-    fn exactly_the_budget_is_within_it() {
-        let sizes = [
-            Size { file: "wasm", raw: 100, gzip: 99, brotli: 50 },
-            Size { file: "js", raw: 10, gzip: 99, brotli: 5 },
-        ];
-        hold(&sizes, &BUDGET).unwrap();
+    fn one_byte_over_a_limit_names_both_numbers() {
+        let config = Config::load().unwrap();
+        let Limit { raw, brotli } = config.modules[1].limit;
+        let file = format!("{}.wasm", config.modules[1].name);
+        let error = hold(&[size(&file, raw, brotli + 1)], &config).unwrap_err().to_string();
+        assert!(
+            error.ends_with(&format!("{file} is {} bytes brotli, the limit {brotli}", brotli + 1)),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn exactly_the_limit_is_within_it() {
+        let config = Config::load().unwrap();
+        let Limit { raw, brotli } = config.js.limit;
+        hold(&[size("js", raw, brotli), size("total", u64::MAX, u64::MAX)], &config).unwrap();
+    }
+
+    #[test]
+    fn a_page_loads_one_module() {
+        let modules = [size("a.wasm", 100, 50), size("b.wasm", 90, 60)];
+        assert_eq!(largest(&modules).named("wasm"), size("wasm", 90, 60));
     }
 
     #[test]
     fn the_json_line_has_the_published_fields() {
-        let line = serde_json::to_string(&Size { file: "js", raw: 1, gzip: 2, brotli: 3 }).unwrap();
+        let line = serde_json::to_string(&Size { file: "js".into(), raw: 1, gzip: 2, brotli: 3 }).unwrap();
         assert_eq!(line, r#"{"file":"js","raw":1,"gzip":2,"brotli":3}"#);
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::config::Config;
 use crate::jobs::{self, Job, Selection};
 use crate::process::Cmd;
 use crate::web::{self, Quality};
@@ -53,18 +54,32 @@ fn rust() -> Result<()> {
         .run()
 }
 
-/// The crates that have learnt to name their tests for wasm, with this program as cargo's runner.
+/// The crates that have learnt to name their tests for wasm; the coding engine once per module of the npm package.
 fn wasm() -> Result<()> {
     tools::rust_target(web::TARGET)?;
-    tools::node()?;
     let workspace = Workspace::load()?;
-    let crates = house::pure().map(|room| room.name).filter(|name| tests_on_wasm(&workspace, name));
+    let crates: Vec<_> =
+        house::pure().map(|room| room.name).filter(|name| tests_on_wasm(&workspace, name)).collect();
+    wasm_tests(&crates, &workspace.target_directory, "")?;
+    for module in Config::load()?.modules.iter().filter(|module| !module.rustflags.is_empty()) {
+        // Cargo keeps one set of flags per target folder.
+        let target = workspace.target_directory.join("wasm-tests").join(&module.name);
+        wasm_tests(&["braidcast-rlnc"], &target, &module.rustflags)?;
+    }
+    Ok(())
+}
+
+/// Tests with this program as cargo's runner.
+fn wasm_tests(crates: &[&str], target: &Path, rustflags: &str) -> Result<()> {
     let program = std::env::current_exe()?;
     let runner = format!("{} wasm-runner", program.to_str().context("xtask's path is not UTF-8")?);
     Cmd::cargo()
         .args(["test", "--lib", "--tests", "--target", web::TARGET])
-        .args(crates.flat_map(|name| ["--package", name]))
+        .args(crates.iter().flat_map(|name| ["--package", name]))
+        .arg("--target-dir")
+        .arg(target)
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", rustflags)
         .keep_stdout()
         .run()
 }

@@ -1,13 +1,14 @@
-//! `cargo xtask web`: cargo, wasm-bindgen, wasm-opt, tsc, in this order, into `web/dist`.
+//! `cargo xtask web`: cargo, wasm-bindgen and wasm-opt for each module, then tsc, into `web/dist`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::config::{Build, Config};
+use crate::config::{Build, Config, Module};
 use crate::process::Cmd;
 use crate::tools;
 use crate::workspace::Workspace;
@@ -37,24 +38,110 @@ pub(crate) fn build(quality: Quality) -> Result<()> {
     let folder = config.build.crate_dir.to_str().context("the crate's folder is not UTF-8")?;
     tools::rust_target(TARGET)?;
     tools::npm_ci(folder)?;
-    let compiled = compile(&config.build, quality)?;
-    bind_and_shrink(&config, &compiled, quality)?;
+    modules(&config, quality)?;
     Cmd::new(tools::npm_bin(folder, "tsc")).args(["-p", folder]).run()
 }
 
-/// Has cargo make the module; returns its path.
-fn compile(build: &Build, quality: Quality) -> Result<PathBuf> {
-    let (profile, output) = match quality {
-        Quality::Shipped => (build.profile.as_str(), build.profile.as_str()),
-        Quality::Dev => ("dev", "debug"),
-    };
-    Cmd::cargo()
-        .args(["build", "--target", TARGET, "--profile", profile, "--package", &build.package])
-        .arg(format!("--features={}", build.features.join(",")))
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", remap_sources()?)
-        .run()?;
-    let target_dir = Workspace::load()?.target_directory;
-    Ok(target_dir.join(TARGET).join(output).join(format!("{}.wasm", build.stem())))
+/// Makes all modules at the same time, since linking each keeps one core busy, and puts them beside their JavaScript.
+fn modules(config: &Config, quality: Quality) -> Result<()> {
+    let rustflags = remap_sources()?;
+    // Cargo keeps one set of flags per target folder.
+    let target = Workspace::load()?.target_directory.join("web-modules");
+    let bound: Vec<PathBuf> = thread::scope(|scope| {
+        let makers: Vec<_> = config
+            .modules
+            .iter()
+            .map(|module| {
+                let maker = Maker { config, module, quality, target: target.join(&module.name) };
+                let rustflags = &rustflags;
+                scope.spawn(move || maker.make(rustflags))
+            })
+            .collect();
+        makers.into_iter().map(|maker| maker.join().expect("no maker panics")).collect::<Result<_>>()
+    })?;
+    assemble(config, &bound)
+}
+
+/// Copies every module, and the JavaScript that they share, to where the package ships them.
+fn assemble(config: &Config, bound: &[PathBuf]) -> Result<()> {
+    let (stem, out) = (config.build.stem(), config.build.wasm());
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
+    }
+    fs::create_dir_all(&out)?;
+    for glue in [format!("{stem}.js"), format!("{stem}.d.ts")] {
+        let texts = bound.iter().map(|folder| fs::read(folder.join(&glue))).collect::<Result<Vec<_>, _>>()?;
+        if let Some(other) = texts.iter().position(|text| *text != texts[0]) {
+            bail!(
+                "the modules need different JavaScript, and one is shipped for all: diff {} {}",
+                bound[0].join(&glue).display(),
+                bound[other].join(&glue).display()
+            );
+        }
+        fs::write(out.join(glue), &texts[0])?;
+    }
+    for (module, folder) in config.modules.iter().zip(bound) {
+        fs::copy(folder.join(format!("{stem}_bg.wasm")), out.join(format!("{}.wasm", module.name)))?;
+    }
+    Ok(())
+}
+
+/// Makes one module.
+struct Maker<'a> {
+    config: &'a Config,
+    module: &'a Module,
+    quality: Quality,
+    target: PathBuf,
+}
+
+impl Maker<'_> {
+    /// cargo, wasm-bindgen, wasm-opt; returns the folder with the module and its JavaScript.
+    fn make(&self, rustflags: &str) -> Result<PathBuf> {
+        let compiled = self.compile(rustflags)?;
+        let out = self.target.join("bound");
+        self.bind_and_shrink(&compiled, &out).with_context(|| format!("module {}", self.module.name))?;
+        Ok(out)
+    }
+
+    /// Has cargo make the module; returns its path.
+    fn compile(&self, rustflags: &str) -> Result<PathBuf> {
+        let build = &self.config.build;
+        let (profile, output) = match self.quality {
+            Quality::Shipped => (build.profile.as_str(), build.profile.as_str()),
+            Quality::Dev => ("dev", "debug"),
+        };
+        Cmd::cargo()
+            .args(["build", "--target", TARGET, "--profile", profile, "--package", &build.package])
+            .arg(format!("--features={}", build.features.join(",")))
+            .arg("--target-dir")
+            .arg(&self.target)
+            .env(
+                "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+                format!("{rustflags}{}", self.module.rustflags),
+            )
+            .run()?;
+        Ok(self.target.join(TARGET).join(output).join(format!("{}.wasm", build.stem())))
+    }
+
+    /// wasm-bindgen and wasm-opt, skipped while the compiled module is the one that they saw last.
+    fn bind_and_shrink(&self, compiled: &Path, out: &Path) -> Result<()> {
+        let flags: Vec<&String> = self.config.wasm_opt.flags.iter().chain(&self.module.wasm_opt).collect();
+        let stamp_file = out.join(".stamp");
+        let stamp = stamp(compiled, self.quality, &flags)?;
+        if fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp) {
+            eprintln!("{} is up to date", self.module.name);
+            return Ok(());
+        }
+        if out.exists() {
+            fs::remove_dir_all(out)?;
+        }
+        bind(compiled, out)?;
+        if self.quality == Quality::Shipped {
+            let bound = out.join(format!("{}_bg.wasm", self.config.build.stem()));
+            shrink(&self.config.build, &flags, &bound)?;
+        }
+        Ok(fs::write(stamp_file, stamp)?)
+    }
 }
 
 /// Flags that shorten the paths of dependencies in panic messages to `crate-1.2.3/src/file.rs`: a page need not tell
@@ -69,25 +156,6 @@ fn remap_sources() -> Result<String> {
         fs::read_dir(home.join("registry/src"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     registries.sort();
     Ok(registries.iter().map(|path| format!("--remap-path-prefix={}/= ", path.display())).collect())
-}
-
-/// wasm-bindgen and wasm-opt, skipped while the compiled module is the one that they saw last.
-fn bind_and_shrink(config: &Config, compiled: &Path, quality: Quality) -> Result<()> {
-    let out = config.build.wasm();
-    let stamp_file = out.join(".stamp");
-    let stamp = stamp(compiled, quality, &config.wasm_opt.flags)?;
-    if fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp) {
-        eprintln!("{} is up to date", out.display());
-        return Ok(());
-    }
-    if out.exists() {
-        fs::remove_dir_all(&out)?;
-    }
-    bind(compiled, &out)?;
-    if quality == Quality::Shipped {
-        shrink(config, &out.join(format!("{}_bg.wasm", config.build.stem())))?;
-    }
-    Ok(fs::write(stamp_file, stamp)?)
 }
 
 fn bind(compiled: &Path, out: &Path) -> Result<()> {
@@ -113,10 +181,10 @@ fn foreign_imports(imported: &[(&str, &str)]) -> Option<String> {
     })
 }
 
-fn shrink(config: &Config, module: &Path) -> Result<()> {
+fn shrink(build: &Build, flags: &[&String], module: &Path) -> Result<()> {
     let before = fs::metadata(module)?.len();
-    Cmd::new(config.build.crate_dir().join("node_modules/.bin/wasm-opt"))
-        .args(&config.wasm_opt.flags)
+    Cmd::new(build.crate_dir().join("node_modules/.bin/wasm-opt"))
+        .args(flags)
         .arg(module)
         .arg("-o")
         .arg(module)
@@ -126,7 +194,7 @@ fn shrink(config: &Config, module: &Path) -> Result<()> {
     Ok(())
 }
 
-fn stamp(compiled: &Path, quality: Quality, flags: &[String]) -> Result<String> {
+fn stamp(compiled: &Path, quality: Quality, flags: &[&String]) -> Result<String> {
     let file = fs::metadata(compiled).with_context(|| format!("cargo left no {}", compiled.display()))?;
     let time = file.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
     Ok(format!("{} bytes, {time} ns, {quality:?}, {flags:?}\n", file.len()))

@@ -51,6 +51,7 @@ mod websocket;
 pub use braidcast_core::{
     machine,
     mesh::{self, CheckedParams, Content, Message, Payload, Progress, PublishError, TopicParams, Verdict},
+    rlnc,
     wire::{self, Identity, MessageId, PeerId, Topic},
 };
 pub use libp2p::Multiaddr;

@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::process::Cmd;
+use crate::tools;
 
 const SCRIPT: &str = include_str!("wasm_runner.cjs");
 
@@ -31,7 +32,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let out = args.module.with_extension("runner");
     bind(&args.module, &out)?;
     fs::write(out.join("run.cjs"), SCRIPT)?;
-    let status = Cmd::new("node").arg(out.join("run.cjs")).arg(&args.filter).keep_stdout().status()?;
+    let status =
+        Cmd::new(tools::test_node()?).arg(out.join("run.cjs")).arg(&args.filter).keep_stdout().status()?;
     fs::remove_dir_all(&out)?;
     if !status.success() {
         bail!("tests failed in {}", args.module.display());
