@@ -1,21 +1,33 @@
 //! `cargo xtask bench`: figures beside those of rivals, from the crate `bench`.
 
+mod wasm;
+
 use anyhow::Result;
 
 use crate::process::Cmd;
 
 #[derive(clap::Args)]
-#[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// What to measure and how: `rlnc --help` says more.
-    #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true)]
-    what: Vec<String>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// The coding engine as WebAssembly, in Node.js and in Chromium, beside rlnc as WebAssembly.
+    RlncWasm(wasm::Args),
+    /// What to measure natively, and how: `rlnc --help` says more.
+    #[command(external_subcommand)]
+    Native(Vec<String>),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    Cmd::cargo()
-        .args(["run", "--quiet", "--release", "--package", "braidcast-bench", "--"])
-        .args(&args.what)
-        .keep_stdout()
-        .run()
+    match &args.what {
+        What::RlncWasm(args) => wasm::run(args),
+        What::Native(args) => Cmd::cargo()
+            .args(["run", "--quiet", "--release", "--package", "braidcast-bench", "--"])
+            .args(args)
+            .keep_stdout()
+            .run(),
+    }
 }

@@ -1,7 +1,7 @@
 //! The settings of the browser build: `wasm-pack.toml`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -70,6 +70,18 @@ impl Config {
         let path = root().join("wasm-pack.toml");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).context("wasm-pack.toml")
+    }
+}
+
+impl Module {
+    /// Where cargo builds it, in its own folder below `target`: cargo keeps one set of flags per folder.
+    pub(crate) fn target_dir(&self, target: &Path) -> PathBuf {
+        if self.rustflags.is_empty() { target.to_owned() } else { target.join(&self.name) }
+    }
+
+    /// The file that is shipped.
+    pub(crate) fn file(&self) -> String {
+        format!("{}.wasm", self.name)
     }
 }
 

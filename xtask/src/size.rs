@@ -62,7 +62,7 @@ fn build_and_measure() -> Result<(Vec<Size>, Config)> {
 fn measure(config: &Config) -> Result<Vec<Size>> {
     let mut sizes = Vec::new();
     for module in &config.modules {
-        let file = format!("{}.wasm", module.name);
+        let file = module.file();
         sizes.push(sum(&file, &[config.build.wasm().join(&file)])?);
     }
     let wasm = largest(&sizes).named("wasm");
@@ -140,7 +140,7 @@ fn brotli(bytes: &[u8]) -> Result<u64> {
 }
 
 fn hold(sizes: &[Size], config: &Config) -> Result<()> {
-    let modules = config.modules.iter().map(|module| (format!("{}.wasm", module.name), module.limit));
+    let modules = config.modules.iter().map(|module| (module.file(), module.limit));
     let limits: Vec<_> = modules.chain([("js".to_owned(), config.js.limit)]).collect();
     let over: Vec<_> = sizes
         .iter()
@@ -173,7 +173,7 @@ mod tests {
     fn one_byte_over_a_limit_names_both_numbers() {
         let config = Config::load().unwrap();
         let Limit { raw, brotli } = config.modules[1].limit;
-        let file = format!("{}.wasm", config.modules[1].name);
+        let file = config.modules[1].file();
         let error = hold(&[size(&file, raw, brotli + 1)], &config).unwrap_err().to_string();
         assert!(
             error.ends_with(&format!("{file} is {} bytes brotli, the limit {brotli}", brotli + 1)),

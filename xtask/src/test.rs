@@ -62,8 +62,7 @@ fn wasm() -> Result<()> {
         house::pure().map(|room| room.name).filter(|name| tests_on_wasm(&workspace, name)).collect();
     wasm_tests(&crates, &workspace.target_directory, "")?;
     for module in Config::load()?.modules.iter().filter(|module| !module.rustflags.is_empty()) {
-        // Cargo keeps one set of flags per target folder.
-        let target = workspace.target_directory.join("wasm-tests").join(&module.name);
+        let target = module.target_dir(&workspace.target_directory);
         wasm_tests(&["braidcast-rlnc"], &target, &module.rustflags)?;
     }
     Ok(())

@@ -45,14 +45,13 @@ pub(crate) fn build(quality: Quality) -> Result<()> {
 /// Makes all modules at the same time, since linking each keeps one core busy, and puts them beside their JavaScript.
 fn modules(config: &Config, quality: Quality) -> Result<()> {
     let rustflags = remap_sources()?;
-    // Cargo keeps one set of flags per target folder.
-    let target = Workspace::load()?.target_directory.join("web-modules");
+    let target = Workspace::load()?.target_directory;
     let bound: Vec<PathBuf> = thread::scope(|scope| {
         let makers: Vec<_> = config
             .modules
             .iter()
             .map(|module| {
-                let maker = Maker { config, module, quality, target: target.join(&module.name) };
+                let maker = Maker { config, module, quality, target: module.target_dir(&target) };
                 let rustflags = &rustflags;
                 scope.spawn(move || maker.make(rustflags))
             })
@@ -81,7 +80,7 @@ fn assemble(config: &Config, bound: &[PathBuf]) -> Result<()> {
         fs::write(out.join(glue), &texts[0])?;
     }
     for (module, folder) in config.modules.iter().zip(bound) {
-        fs::copy(folder.join(format!("{stem}_bg.wasm")), out.join(format!("{}.wasm", module.name)))?;
+        fs::copy(folder.join(format!("{stem}_bg.wasm")), out.join(module.file()))?;
     }
     Ok(())
 }
@@ -98,7 +97,7 @@ impl Maker<'_> {
     /// cargo, wasm-bindgen, wasm-opt; returns the folder with the module and its JavaScript.
     fn make(&self, rustflags: &str) -> Result<PathBuf> {
         let compiled = self.compile(rustflags)?;
-        let out = self.target.join("bound");
+        let out = self.target.join("web-bound");
         self.bind_and_shrink(&compiled, &out).with_context(|| format!("module {}", self.module.name))?;
         Ok(out)
     }

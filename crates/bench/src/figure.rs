@@ -1,6 +1,5 @@
 //! One measured figure, as a line of JSON or of a table.
 
-use anyhow::Result;
 use serde::Serialize;
 
 /// The fields are those of all of Braidcast's benchmarks, in this order.
@@ -23,9 +22,9 @@ pub(crate) struct Figure<'a> {
 }
 
 impl Figure<'_> {
-    pub(crate) fn print_json(&self) -> Result<()> {
-        println!("{}", serde_json::to_string(&Self { value: significant(self.value), ..*self })?);
-        Ok(())
+    pub(crate) fn json(&self) -> String {
+        let rounded = Self { value: significant(self.value), ..*self };
+        serde_json::to_string(&rounded).expect("texts and numbers")
     }
 }
 

@@ -1,36 +1,25 @@
 //! Benchmarks: Braidcast's parts beside their rivals, in one run on one machine; and the laboratory, where whole
 //! networks run in virtual time.
 //!
-//! Progress goes to standard error. Standard output carries a table, or with `--json` one object per line.
+//! Progress goes to standard error. Standard output carries a table, or with `--json` one object per line. Compiled for
+//! wasm32 this is a module that benchmarks the coding engine alone.
 
 mod clock;
+#[cfg(not(target_arch = "wasm32"))]
+mod command;
+#[cfg(not(target_arch = "wasm32"))]
 mod cpu;
 mod figure;
+#[cfg(not(target_arch = "wasm32"))]
 mod lab;
 mod rlnc;
+#[cfg(not(target_arch = "wasm32"))]
 mod sim;
 
-use clap::{Parser, Subcommand};
-
-/// Measure Braidcast beside its rivals.
-#[derive(Parser)]
-#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
-struct Cli {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Subcommand)]
-enum What {
-    /// The coding engine, beside rlnc, reed-solomon-simd and raptorq.
-    Rlnc(rlnc::Args),
-    /// A scenario of the laboratory: Braidcast, gossipsub and others in one simulated network.
-    Sim(sim::Args),
-}
-
+#[cfg(not(target_arch = "wasm32"))]
 fn main() -> anyhow::Result<()> {
-    match Cli::parse().what {
-        What::Rlnc(args) => rlnc::run(&args),
-        What::Sim(args) => sim::run(&args),
-    }
+    command::run()
 }
+
+#[cfg(target_arch = "wasm32")]
+fn main() {}

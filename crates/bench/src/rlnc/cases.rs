@@ -54,6 +54,26 @@ impl Case {
     }
 }
 
+/// What to measure: case, K, bytes of the message. Each of the arguments, if given, leaves only what is so.
+pub(super) fn plan(
+    case: Option<&str>,
+    k: Option<usize>,
+    bytes: Option<usize>,
+) -> Result<Vec<(Case, usize, usize)>, String> {
+    let cases: Vec<Case> =
+        Case::ALL.into_iter().filter(|known| case.is_none_or(|name| name == known.name())).collect();
+    if cases.is_empty() {
+        return Err(format!("no case of this name; the cases are {}", Case::ALL.map(Case::name).join(", ")));
+    }
+    Ok(cases
+        .into_iter()
+        .flat_map(|case| case.sizes().into_iter().map(move |(k, bytes)| (case, k, bytes)))
+        .filter(|(_, its_k, its_bytes)| {
+            k.is_none_or(|k| k == *its_k) && bytes.is_none_or(|b| b == *its_bytes)
+        })
+        .collect())
+}
+
 /// K pieces of noise.
 pub(super) struct Message {
     pub(super) k: usize,
