@@ -64,25 +64,30 @@ fn modules(config: &Config, quality: Quality) -> Result<()> {
 /// Copies every module, and the JavaScript that they share, to where the package ships them.
 fn assemble(config: &Config, bound: &[PathBuf]) -> Result<()> {
     let (stem, out) = (config.build.stem(), config.build.wasm());
+    let glue = [format!("{stem}.js"), format!("{stem}.d.ts")];
+    let texts = glue.iter().map(|file| shared(bound, file)).collect::<Result<Vec<_>>>()?;
     if out.exists() {
         fs::remove_dir_all(&out)?;
     }
     fs::create_dir_all(&out)?;
-    for glue in [format!("{stem}.js"), format!("{stem}.d.ts")] {
-        let texts = bound.iter().map(|folder| fs::read(folder.join(&glue))).collect::<Result<Vec<_>, _>>()?;
-        if let Some(other) = texts.iter().position(|text| *text != texts[0]) {
-            bail!(
-                "the modules need different JavaScript, and one is shipped for all: diff {} {}",
-                bound[0].join(&glue).display(),
-                bound[other].join(&glue).display()
-            );
-        }
-        fs::write(out.join(glue), &texts[0])?;
+    for (file, text) in glue.iter().zip(texts) {
+        fs::write(out.join(file), text)?;
     }
     for (module, folder) in config.modules.iter().zip(bound) {
         fs::copy(folder.join(format!("{stem}_bg.wasm")), out.join(module.file()))?;
     }
     Ok(())
+}
+
+/// The file that is the same in all folders.
+fn shared(folders: &[PathBuf], file: &str) -> Result<Vec<u8>> {
+    let paths: Vec<_> = folders.iter().map(|folder| folder.join(file)).collect();
+    let texts = paths.iter().map(fs::read).collect::<Result<Vec<_>, _>>()?;
+    if let Some(other) = texts.iter().position(|text| *text != texts[0]) {
+        let (one, other) = (paths[0].display(), paths[other].display());
+        bail!("the modules need different JavaScript, and one is shipped for all: diff {one} {other}");
+    }
+    texts.into_iter().next().context("wasm-pack.toml names no module")
 }
 
 /// Makes one module.
@@ -208,5 +213,23 @@ mod tests {
         let complaint = foreign_imports(&[("wbg", "__wbg_now"), ("env", "clock_gettime")]).unwrap();
         assert!(complaint.contains("clock_gettime") && !complaint.contains("__wbg_now"));
         assert_eq!(foreign_imports(&[("wbg", "__wbg_now")]), None);
+    }
+
+    #[test]
+    fn modules_that_need_different_javascript_are_an_error() {
+        let folders = ["one", "other"]
+            .map(|name| std::env::temp_dir().join(format!("glue-{}-{name}", std::process::id())));
+        for folder in &folders {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join("same.js"), "call_1()").unwrap();
+            fs::write(folder.join("own.js"), folder.to_str().unwrap()).unwrap();
+        }
+        assert_eq!(shared(&folders, "same.js").unwrap(), b"call_1()");
+        let error = shared(&folders, "own.js").unwrap_err().to_string();
+        folders.iter().for_each(|folder| fs::remove_dir_all(folder).unwrap());
+        assert!(
+            error.contains("different JavaScript") && error.contains(folders[1].to_str().unwrap()),
+            "{error}"
+        );
     }
 }
