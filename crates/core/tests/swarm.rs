@@ -252,6 +252,7 @@ impl Room {
         let mut config = Config::default();
         let mesh_max = if relay { 1000 } else { 12 };
         let params = TopicParams { mesh_max, ..TopicParams::default() };
+        config.mesh.traces = true;
         config.mesh.topic = params.checked().expect("they fit");
         let node = self.world.add_node(id, Core::new(config, identity, seed), self.profile.clone());
         self.world.command(node, Command::Mesh(mesh::Command::Subscribe(self.topic.clone())));
@@ -287,8 +288,10 @@ impl Room {
                     *self.deliveries.entry((node, message.id)).or_default() += 1;
                     self.contents.entry(message.id).or_default().push(message.content.payload.into_bytes());
                 }
-                mesh::Event::Trace(Trace::NewPiece { bytes }) => self.new_bytes += bytes as u64,
-                mesh::Event::Trace(Trace::DuplicatePiece { bytes } | Trace::UnnecessaryPiece { bytes }) => {
+                mesh::Event::Trace(Trace::NewPiece { bytes, .. }) => self.new_bytes += bytes as u64,
+                mesh::Event::Trace(
+                    Trace::DuplicatePiece { bytes, .. } | Trace::UnnecessaryPiece { bytes, .. },
+                ) => {
                     self.spare_bytes += bytes as u64;
                 }
                 _ => {}

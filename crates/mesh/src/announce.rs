@@ -10,6 +10,7 @@ use crate::{
     frame::{self, Body},
     link::Place,
     mesh::Mesh,
+    trace::Trace,
     transfer::Push,
 };
 
@@ -54,6 +55,7 @@ impl Mesh {
         if core::mem::replace(&mut transfer.is_paused, true) {
             return;
         }
+        self.outbox.trace(Trace::Pause { id });
         let ids = frame::Ids { ids: frame::pack([id]) };
         for (&peer, _) in transfer.neighbours.iter().filter(|(_, neighbour)| neighbour.push == Push::Lane) {
             self.outbox.send(peer, Body::Pause(ids.clone()).into());

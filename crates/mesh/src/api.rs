@@ -6,7 +6,7 @@ use braidcast_machine::{Duration, Time, WallTime};
 use braidcast_wire::{MessageId, PeerId, Topic, limits};
 use bytes::Bytes;
 
-use crate::params::CheckedParams;
+use crate::{params::CheckedParams, trace::Trace};
 
 /// How a mesh behaves. The defaults are gossipsub v1.1's where the name is the same.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// Hand newcomers a sample of the topic's peers; a relay does.
     pub introduces: bool,
+    /// Tell of every decision by [`Event::Trace`].
+    pub traces: bool,
     /// Tell a peer only of topics that it named itself; a relay does, whose topics are other people's rooms.
     pub is_discreet: bool,
     /// Given a verified piece, the equal bytes to keep in its place: a process with many nodes, as a simulator is, holds
@@ -34,6 +36,7 @@ impl Default for Config {
             heartbeat: Duration::from_secs(1),
             introduces: false,
             is_discreet: false,
+            traces: false,
             share: |piece| piece,
         }
     }
@@ -185,7 +188,7 @@ pub enum Event {
         /// Unverified bytes from another node, each at most [`limits::RECORD_BYTES`].
         records: Vec<Bytes>,
     },
-    /// A decision of the machine, to be counted outside.
+    /// A decision of the machine, if [`Config::traces`] is set.
     Trace(Trace),
 }
 
@@ -262,53 +265,5 @@ pub enum PublishError {
         len: usize,
         /// The limit.
         limit: usize,
-    },
-}
-
-/// A decision of the machine. Counting happens outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trace {
-    /// A verified piece that we lacked.
-    NewPiece {
-        /// Its length.
-        bytes: usize,
-    },
-    /// A piece that we had: payload that travelled for nothing.
-    DuplicatePiece {
-        /// Its length.
-        bytes: usize,
-    },
-    /// A piece of a message that was whole already.
-    UnnecessaryPiece {
-        /// Its length.
-        bytes: usize,
-    },
-    /// A piece went out, its last chunk included.
-    SentPiece {
-        /// Its length.
-        bytes: usize,
-    },
-    /// A piece that does not match the publisher's hash; its sender is banned.
-    CorruptPiece,
-    /// A mesh link was added.
-    Graft,
-    /// A mesh link was removed.
-    Prune,
-    /// Pieces were asked for.
-    Want {
-        /// How many.
-        pieces: usize,
-    },
-    /// A message arrived whole.
-    Delivered {
-        /// Payload length.
-        bytes: usize,
-    },
-    /// An unfinished message was given up.
-    Abandoned,
-    /// The application did not accept a message, or not in time.
-    Refused {
-        /// What it is taken for.
-        verdict: Verdict,
     },
 }

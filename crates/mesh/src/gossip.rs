@@ -12,6 +12,7 @@ use crate::{
     frame::{self, Body},
     mesh::Mesh,
     overlay::sample,
+    trace::Trace,
     transfer::Push,
 };
 
@@ -43,7 +44,12 @@ impl Asked {
 impl Mesh {
     /// Tells some peers outside the mesh what came of late. Once per heartbeat.
     pub(crate) fn gossip(&mut self, now: Time) {
-        self.asked.expire(now).into_iter().for_each(|peer| self.scores.on_unserved(peer));
+        for peer in self.asked.expire(now) {
+            self.outbox.trace(Trace::BrokenPromise { by: peer });
+            if self.scores.on_unserved(peer) {
+                self.outbox.trace(Trace::Suspect { peer });
+            }
+        }
         let topics: Vec<Topic> = self.overlay.subscriptions().cloned().collect();
         for topic in topics {
             let ids = self.recent(&topic, now);
@@ -87,6 +93,7 @@ impl Mesh {
         let fresh: Vec<MessageId> = ids.iter().copied().filter(|id| !is_done(id)).collect();
         let fresh = sample(fresh, limits::IDS_PER_FRAME, &mut self.rng);
         if !fresh.is_empty() {
+            self.outbox.trace(Trace::Told { peer, messages: fresh.len() });
             let ihave = frame::IHave { topic: topic.as_str().into(), ids: frame::pack(fresh) };
             self.send(peer, Body::IHave(ihave));
         }
@@ -106,6 +113,7 @@ impl Mesh {
         let wanted: Vec<MessageId> =
             ids.filter(|&id| !self.seen.contains(id) && self.asked.insert(id, peer, now)).collect();
         if !wanted.is_empty() {
+            self.outbox.trace(Trace::Asked { peer, messages: wanted.len() });
             self.send(peer, Body::IWant(frame::Ids { ids: frame::pack(wanted) }));
         }
         Ok(())

@@ -34,13 +34,13 @@ mod request;
 mod score;
 mod seen;
 mod send;
+mod trace;
 mod transfer;
 mod verdict;
 
-pub use api::{
-    Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Trace, Verdict,
-};
+pub use api::{Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Verdict};
 pub use frame::Frame;
 pub use mesh::Mesh;
 pub use params::{CheckedParams, ParamsError, TopicParams};
 pub use score::Conduct;
+pub use trace::{Parting, Refusal, Trace};

@@ -6,14 +6,14 @@ use alloc::{
 };
 
 use braidcast_machine::{
-    Budget, Direction, Duration, Input, Machine, Now, Offence, Outbox, Output, PeerSet, Rng, Time,
+    Budget, Direction, Duration, Input, Machine, Now, Offence, Output, PeerSet, Rng, Time,
 };
 use braidcast_wire::{Identity, MessageId, PeerId, Topic, limits};
 use bytes::Bytes;
 
 use crate::{
     announce::BATCH,
-    api::{Command, Config, Event, Publish, PublishError, Trace},
+    api::{Command, Config, Event, Publish, PublishError},
     frame::{self, Body, Frame},
     gossip::Asked,
     job::{Decode, Encode, Regenerate},
@@ -23,6 +23,7 @@ use crate::{
     params::Params,
     score::{Conduct, Scores},
     seen::{Rumours, Seen},
+    trace::{Out, Parting, Refusal, Trace},
     transfer::{Push, Transfer},
     verdict::Pending,
 };
@@ -48,7 +49,7 @@ pub struct Mesh {
     pub(crate) decodes: VecDeque<Decode>,
     /// Whole messages whose parity is made again for neighbours, in order.
     pub(crate) regenerates: VecDeque<Regenerate>,
-    pub(crate) outbox: Outbox<Frame, Event>,
+    pub(crate) outbox: Out,
     /// Our own signed peer record.
     record: Bytes,
     last_seqno: u64,
@@ -115,6 +116,7 @@ impl Mesh {
     pub fn new(config: Config, identity: Identity, seed: [u8; 32]) -> Self {
         Self {
             params: Params::new(config.topic.clone()),
+            outbox: Out::new(OUTBOX_FRAMES, config.traces),
             config,
             identity,
             rng: Rng::from_seed(seed),
@@ -129,7 +131,6 @@ impl Mesh {
             encodes: VecDeque::new(),
             decodes: VecDeque::new(),
             regenerates: VecDeque::new(),
-            outbox: Outbox::new(OUTBOX_FRAMES),
             record: Bytes::new(),
             last_seqno: 0,
             cursor: PeerId([0; 32]),
@@ -438,19 +439,18 @@ impl Mesh {
         match grafted {
             Grafted::Accepted if !was_neighbour => self.on_neighbour(peer, &topic),
             Grafted::Accepted | Grafted::Unknown => {}
-            Grafted::Full | Grafted::Unwelcome | Grafted::TooSoon => {
+            Grafted::Refused(why) => {
+                self.outbox.trace(Trace::GraftRefused { peer, why });
                 let backoff_ms = crate::overlay::PRUNE_BACKOFF.as_millis();
                 self.send(peer, Body::Prune(frame::Prune { topic: name.into(), backoff_ms }));
+                match why {
+                    Refusal::Full => self.introduce(peer, &topic),
+                    Refusal::Unwelcome => {}
+                    Refusal::TooSoon => return Err(Offence::minor("graft within the back-off")),
+                }
             }
         }
-        match grafted {
-            Grafted::Full => {
-                self.introduce(peer, &topic);
-                Ok(())
-            }
-            Grafted::TooSoon => Err(Offence::minor("graft within the back-off")),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn on_lanes(&mut self, peer: PeerId, frame: &frame::Lanes) -> Result<(), Offence> {
@@ -471,7 +471,7 @@ impl Mesh {
     fn on_prune(&mut self, peer: PeerId, frame: &frame::Prune, now: Time) -> Result<(), Offence> {
         let topic = frame::topic(&frame.topic).ok_or(Offence::fatal("topic name is empty or too long"))?;
         if self.overlay.on_prune(peer, &topic, Duration::from_millis(frame.backoff_ms), now) {
-            self.outbox.event(Event::Trace(Trace::Prune));
+            self.outbox.trace(Trace::Prune { peer, why: Parting::Theirs });
         }
         Ok(())
     }
@@ -484,10 +484,13 @@ impl Mesh {
                     self.send(peer, Body::Graft(frame::Graft { topic: topic.as_str().into() }));
                     self.on_neighbour(peer, &topic);
                 }
-                Change::Prune { peer, topic, backoff } => {
+                Change::Prune { peer, topic, why } => {
+                    let has_left = why == Parting::Left;
+                    let backoff =
+                        if has_left { crate::overlay::LEAVE_BACKOFF } else { crate::overlay::PRUNE_BACKOFF };
                     let backoff_ms = backoff.as_millis();
                     self.send(peer, Body::Prune(frame::Prune { topic: topic.as_str().into(), backoff_ms }));
-                    self.outbox.event(Event::Trace(Trace::Prune));
+                    self.outbox.trace(Trace::Prune { peer, why });
                 }
             }
         }
@@ -495,7 +498,7 @@ impl Mesh {
 
     /// A new neighbour takes part in what is on its way, and hears what came of late.
     fn on_neighbour(&mut self, peer: PeerId, topic: &Topic) {
-        self.outbox.event(Event::Trace(Trace::Graft));
+        self.outbox.trace(Trace::Graft { peer });
         let unfinished = |transfer: &&mut Transfer| {
             transfer.manifest.topic == *topic && transfer.whole_at.is_none_or(|_| transfer.is_ours)
         };

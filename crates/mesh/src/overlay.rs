@@ -13,7 +13,11 @@ use braidcast_wire::{PeerId, Topic, limits};
 
 pub(crate) use upkeep::Scene;
 
-use crate::{lane::Lane, score::Scores};
+use crate::{
+    lane::Lane,
+    score::Scores,
+    trace::{Parting, Refusal},
+};
 
 /// Topics, and our neighbours in each.
 #[derive(Debug, Default)]
@@ -47,7 +51,7 @@ struct TopicMesh {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Graft { peer: PeerId, topic: Topic },
-    Prune { peer: PeerId, topic: Topic, backoff: Duration },
+    Prune { peer: PeerId, topic: Topic, why: Parting },
 }
 
 /// What became of a graft that a peer asked for.
@@ -55,12 +59,8 @@ pub(crate) enum Change {
 pub(crate) enum Grafted {
     /// It is a neighbour now, or was one.
     Accepted,
-    /// There is no room: it is told to go away, and where others are.
-    Full,
-    /// It is known to be of no use: it is told to go away.
-    Unwelcome,
-    /// The same, and it was told before.
-    TooSoon,
+    /// It is told to go away; for want of room also where others are.
+    Refused(Refusal),
     /// We know nothing of the topic; nothing is answered and nothing remembered.
     Unknown,
 }
@@ -111,7 +111,7 @@ impl Overlay {
     /// Leaves the topic; its neighbours are to be told.
     pub(crate) fn unsubscribe(&mut self, topic: &Topic) -> Vec<Change> {
         let Some(mesh) = self.topics.remove(topic) else { return Vec::new() };
-        let prune = |peer| Change::Prune { peer, topic: topic.clone(), backoff: LEAVE_BACKOFF };
+        let prune = |peer| Change::Prune { peer, topic: topic.clone(), why: Parting::Left };
         mesh.mesh.into_iter().map(prune).collect()
     }
 
@@ -128,7 +128,7 @@ impl Overlay {
         }
         if mesh.backoff.get(&peer).is_some_and(|&until| now < until) {
             mesh.backoff.insert(peer, now + PRUNE_BACKOFF);
-            return Grafted::TooSoon;
+            return Grafted::Refused(Refusal::TooSoon);
         }
         let others = mesh.mesh.iter().filter(|other| scores.is_welcome(**other)).count();
         // Links that we chose ourselves are welcome beyond the limit, so that inbound peers cannot fill the mesh.
@@ -136,7 +136,7 @@ impl Overlay {
         let is_unwelcome = !scores.is_welcome(peer) && others >= ENOUGH;
         if is_full || is_unwelcome {
             mesh.backoff.insert(peer, now + PRUNE_BACKOFF);
-            return if is_unwelcome { Grafted::Unwelcome } else { Grafted::Full };
+            return Grafted::Refused(if is_unwelcome { Refusal::Unwelcome } else { Refusal::Full });
         }
         mesh.mesh.insert(peer);
         self.is_changed = true;
@@ -240,7 +240,7 @@ const ENOUGH: usize = 2;
 /// gossipsub v1.1: one minute.
 pub(crate) const PRUNE_BACKOFF: Duration = Duration::from_secs(60);
 /// gossipsub v1.1: ten seconds after leaving a topic.
-const LEAVE_BACKOFF: Duration = Duration::from_secs(10);
+pub(crate) const LEAVE_BACKOFF: Duration = Duration::from_secs(10);
 /// The longest that a peer can make us wait. Guess.
 const BACKOFF_MAX: Duration = Duration::from_secs(3600);
 /// gossipsub v1.0: one minute.

@@ -7,13 +7,14 @@ use braidcast_wire::{MessageId, PeerId, limits};
 use bytes::Bytes;
 
 use crate::{
-    api::{Content, Event, Message, Trace},
+    api::{Content, Event, Message},
     frame,
     job::{Decode, Regenerate, Step, payload},
     link::{Link, Place},
     manifest::Manifest,
     mesh::Mesh,
     repair::REPAIR_PERIOD,
+    trace::Trace,
     transfer::{Push, Transfer},
 };
 
@@ -32,7 +33,7 @@ impl Mesh {
             if is_inline {
                 neighbour.is_done = true;
                 self.scores.on_spare(peer);
-                self.outbox.event(Event::Trace(Trace::DuplicatePiece { bytes: frame.payload.len() }));
+                self.outbox.trace(Trace::DuplicatePiece { from: peer, bytes: frame.payload.len() });
             }
             return Ok(());
         }
@@ -130,7 +131,7 @@ impl Mesh {
         let (Some(transfer), Some(link)) = (self.transfers.get_mut(&message), self.links.get_mut(&peer))
         else {
             // Given up, or finished and forgotten: it was under way when we said so.
-            self.outbox.event(Event::Trace(Trace::UnnecessaryPiece { bytes: bytes.len() }));
+            self.outbox.trace(Trace::UnnecessaryPiece { from: peer, bytes: bytes.len() });
             return Ok(());
         };
         let (generation, offset) = (chunk.generation as usize, chunk.offset as usize);
@@ -152,10 +153,10 @@ impl Mesh {
                 transfer.neighbour(peer).has_given = true;
                 transfer.on_announced(peer, generation, piece);
             }
-            self.outbox.event(Event::Trace(match is_duplicate {
-                true => Trace::DuplicatePiece { bytes: bytes.len() },
-                false => Trace::UnnecessaryPiece { bytes: bytes.len() },
-            }));
+            self.outbox.trace(match is_duplicate {
+                true => Trace::DuplicatePiece { from: peer, bytes: bytes.len() },
+                false => Trace::UnnecessaryPiece { from: peer, bytes: bytes.len() },
+            });
             return Ok(());
         }
         let Some(hashes) = &pieces.hashes else {
@@ -165,13 +166,14 @@ impl Mesh {
         let place = Place { message, generation, piece, offset: 0 };
         let Some(whole) = assemble(link, place, offset, bytes, shape.piece_len())? else { return Ok(()) };
         if *blake3::hash(&whole).as_bytes() != hashes[usize::from(piece)] {
-            self.outbox.event(Event::Trace(Trace::CorruptPiece));
+            self.outbox.trace(Trace::CorruptPiece { from: peer });
             return Err(Offence::fatal("piece is not what the publisher signed"));
         }
         transfer.on_announced(peer, generation, piece);
         transfer.neighbour(peer).has_given = true;
         self.scores.on_useful(peer, whole.len());
         self.on_settled(message, generation, piece, peer, now);
+        self.outbox.trace(Trace::NewPiece { from: peer, bytes: whole.len() });
         self.on_piece(place, whole, now);
         Ok(())
     }
@@ -179,7 +181,6 @@ impl Mesh {
     /// A verified piece that we lacked.
     fn on_piece(&mut self, place: Place, bytes: Bytes, now: Time) {
         let Some(transfer) = self.transfers.get_mut(&place.message) else { return };
-        self.outbox.event(Event::Trace(Trace::NewPiece { bytes: bytes.len() }));
         transfer.generations[place.generation].insert(place.piece, (self.config.share)(bytes));
         let is_decodable = transfer.is_decodable();
         let is_enough = transfer.manifest.len > PAUSE_ABOVE && transfer.received_bytes >= PAUSE_BYTES;
@@ -210,7 +211,10 @@ impl Mesh {
             };
             let mut announced = neighbour.announced.iter().zip(&transfer.generations);
             if announced.any(|(set, pieces)| set.len() * 4 >= pieces.generation.shape.k()) {
-                self.scores.on_unserved(peer);
+                self.outbox.trace(Trace::Withheld { by: peer });
+                if self.scores.on_unserved(peer) {
+                    self.outbox.trace(Trace::Suspect { peer });
+                }
             }
         }
     }
@@ -222,7 +226,7 @@ impl Mesh {
             Step::Whole => self.on_whole(decode.id, now),
             Step::Inconsistent => {
                 let publisher = transfer.manifest.publisher;
-                self.outbox.event(Event::Trace(Trace::Abandoned));
+                self.outbox.trace(Trace::Abandoned { id: decode.id });
                 self.drop_transfer(decode.id);
                 self.punish(
                     publisher,
@@ -268,7 +272,7 @@ impl Mesh {
             judge_by,
         };
         let is_inline = manifest.is_inline();
-        self.outbox.event(Event::Trace(Trace::Delivered { bytes: manifest.len }));
+        self.outbox.trace(Trace::Delivered { id, bytes: manifest.len });
         self.outbox.event(Event::Message(message));
         if is_inline {
             self.tell_all_done(id, now);

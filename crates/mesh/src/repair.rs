@@ -5,11 +5,7 @@ use alloc::vec::Vec;
 use braidcast_machine::{Duration, Time};
 use braidcast_wire::{MessageId, limits};
 
-use crate::{
-    api::{Event, Trace},
-    mesh::Mesh,
-    transfer::Transfer,
-};
+use crate::{mesh::Mesh, trace::Trace, transfer::Transfer};
 
 impl Mesh {
     /// Renews requests that ran out, and gives up what has not moved for long.
@@ -18,7 +14,7 @@ impl Mesh {
         let ids: Vec<MessageId> = self.transfers.values().filter(unfinished).map(Transfer::id).collect();
         for &id in &ids {
             if now.since(self.transfers[&id].moved_at) >= PATIENCE {
-                self.outbox.event(Event::Trace(Trace::Abandoned));
+                self.outbox.trace(Trace::Abandoned { id });
                 self.drop_transfer(id);
                 self.seen.forget(id);
             } else {
@@ -43,9 +39,10 @@ impl Mesh {
         for (is_unfinished, moved_at, id, held) in all {
             let is_old = !is_unfinished && now.since(moved_at) >= KEEP;
             if is_old || bytes > limits::TRANSFER_BYTES {
-                if is_unfinished {
-                    self.outbox.event(Event::Trace(Trace::Abandoned));
-                }
+                self.outbox.trace(match is_unfinished {
+                    true => Trace::Abandoned { id },
+                    false => Trace::Forgotten { id },
+                });
                 self.drop_transfer(id);
                 bytes -= held;
             }

@@ -9,12 +9,12 @@ use braidcast_machine::{Duration, Offence, Time};
 use braidcast_wire::{MessageId, PeerId};
 
 use crate::{
-    api::{Event, Trace},
     frame::{self, Body},
     link::Link,
     mesh::Mesh,
     piece_set::PieceSet,
     score::Scores,
+    trace::Trace,
     transfer::{Ask, Transfer},
 };
 
@@ -39,7 +39,7 @@ impl Mesh {
             }
         }
         for ((peer, generation), pieces) in wanted {
-            self.outbox.event(Event::Trace(Trace::Want { pieces: pieces.len() }));
+            self.outbox.trace(Trace::Want { from: peer, pieces: pieces.len() });
             self.outbox.send(peer, Body::Want(frame::pieces(id, generation, pieces)).into());
         }
     }
@@ -96,7 +96,10 @@ impl Mesh {
             let piece_len = transfer.generations[ask.generation].generation.shape.piece_len();
             if let Some(link) = self.links.get_mut(&peer) {
                 link.service.on_late(piece_len);
-                self.scores.on_unserved(peer);
+                self.outbox.trace(Trace::Expired { from: peer });
+                if self.scores.on_unserved(peer) {
+                    self.outbox.trace(Trace::Suspect { peer });
+                }
             }
         }
         self.request(id, now);

@@ -84,10 +84,12 @@ impl Scores {
         conduct.sent = conduct.sent.saturating_add(1);
     }
 
-    /// It did not send what it was asked for.
-    pub(crate) fn on_unserved(&mut self, peer: PeerId) {
+    /// It did not send what it was asked for. True when that makes it a suspect.
+    pub(crate) fn on_unserved(&mut self, peer: PeerId) -> bool {
         let conduct = self.peers.entry(peer).or_default();
+        let was_suspect = conduct.is_suspect();
         conduct.unserved = conduct.unserved.saturating_add(1);
+        conduct.is_suspect() && !was_suspect
     }
 
     pub(crate) fn is_banned(&self, peer: PeerId, now: Time) -> bool {
@@ -167,7 +169,8 @@ mod tests {
     #[test]
     fn silence_is_forgotten_by_halves_and_points_by_seconds() {
         let mut scores = Scores::default();
-        (0..8).for_each(|_| scores.on_unserved(peer(0)));
+        let turned = (0..8).filter(|_| scores.on_unserved(peer(0))).count();
+        assert_eq!(turned, 1);
         scores.on_offence(peer(0), 30, Time::ZERO);
         assert!(scores.is_suspect(peer(0)));
         scores.age(after(29), |_| false);
@@ -183,7 +186,8 @@ mod tests {
     #[test]
     fn who_sends_something_is_no_suspect() {
         let mut scores = Scores::default();
-        (0..4).for_each(|_| scores.on_unserved(peer(0)));
+        assert!((0..4).any(|_| scores.on_unserved(peer(0))));
+        scores.on_unserved(peer(0));
         scores.on_spare(peer(0));
         assert!(scores.is_welcome(peer(0)));
         assert_eq!(scores.useful_bytes(peer(0)), 0);
@@ -205,7 +209,7 @@ mod tests {
         let mut scores = Scores::default();
         (0..limits::SCORES).for_each(|number| scores.on_spare(peer(number)));
         scores.on_offence(peer(limits::SCORES), 100, Time::ZERO);
-        (0..100).for_each(|number| scores.on_unserved(peer(limits::SCORES + 1 + number)));
+        (0..100).for_each(|number| assert!(!scores.on_unserved(peer(limits::SCORES + 1 + number))));
         scores.age(Time::ZERO, |_| false);
         assert_eq!(scores.peers.len(), limits::SCORES);
         assert_eq!(scores.of(peer(limits::SCORES)).bans, 1);

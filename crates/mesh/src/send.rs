@@ -7,10 +7,10 @@ use braidcast_wire::{MessageId, PeerId, limits};
 use bytes::Bytes;
 
 use crate::{
-    api::{Event, Trace},
     frame::{self, Body, Frame},
     link::Place,
     mesh::Mesh,
+    trace::Trace,
     transfer::{Next, Transfer},
 };
 
@@ -97,7 +97,7 @@ impl Mesh {
         if end < bytes.len() {
             self.links.get_mut(&peer)?.sending = Some(Place { offset: end, ..place });
         } else {
-            self.outbox.event(Event::Trace(Trace::SentPiece { bytes: bytes.len() }));
+            self.outbox.trace(Trace::SentPiece { to: peer, bytes: bytes.len() });
             if is_ours {
                 self.tell_progress(place.message);
             }

@@ -9,10 +9,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use braidcast_machine::{Offence, Time};
 use braidcast_wire::{MessageId, PeerId};
 
-use crate::{
-    api::{Event, Trace, Verdict},
-    mesh::Mesh,
-};
+use crate::{api::Verdict, mesh::Mesh, trace::Trace};
 
 /// Messages that wait for a verdict.
 #[derive(Debug, Default)]
@@ -43,7 +40,7 @@ impl Mesh {
     pub(crate) fn on_verdict(&mut self, id: MessageId, verdict: Verdict, now: Time) {
         let Some((_, publisher)) = self.pending.0.remove(&id) else { return };
         if verdict != Verdict::Accept {
-            self.outbox.event(Event::Trace(Trace::Refused { verdict }));
+            self.outbox.trace(Trace::Refused { id, verdict });
             self.drop_transfer(id);
         }
         if verdict == Verdict::Reject {

@@ -2,7 +2,7 @@
 
 mod room;
 
-use braidcast_mesh::Config;
+use braidcast_mesh::{Config, Parting, Trace};
 use braidcast_sim::{NodeIndex, Verdict};
 use room::{Room, payload, spoil};
 #[cfg(target_arch = "wasm32")]
@@ -36,6 +36,14 @@ fn who_announces_and_never_serves_is_pruned_within_a_few_messages_and_stays_out(
         assert!(room.have_all(&honest(), id, &payload));
     }
     assert!(bad_neighbours(&room) * 10 <= before, "{} of {before} are left", bad_neighbours(&room));
+    let by_honest = room.traces.iter().filter(|(node, _)| node.0 >= BAD);
+    let count = |is_it: fn(&Trace) -> bool| by_honest.clone().filter(|(_, trace)| is_it(trace)).count();
+    let suspected = count(|trace| matches!(trace, Trace::Suspect { .. }));
+    let unserved = count(|trace| {
+        matches!(trace, Trace::Expired { .. } | Trace::Withheld { .. } | Trace::BrokenPromise { .. })
+    });
+    let pruned = count(|trace| matches!(trace, Trace::Prune { why: Parting::Unwelcome, .. }));
+    assert!(unserved >= 3 * suspected && suspected >= pruned && pruned * 10 >= before * 9);
     room.run(70_000);
     assert!(bad_neighbours(&room) * 10 <= before, "{} of {before} came back", bad_neighbours(&room));
     assert!(room.world.bans().is_empty(), "to be of no use is no lie: {:?}", room.world.bans());

@@ -4,7 +4,7 @@ mod node;
 
 use braidcast_machine::{Direction, Duration, Input, Offence, Output};
 use braidcast_mesh::{
-    Config, Event, TopicParams,
+    Config, Event, Refusal, TopicParams, Trace,
     frame::{self, Body},
 };
 use bytes::Bytes;
@@ -82,11 +82,15 @@ fn who_finds_no_room_is_told_of_others() {
     }
     let records = vec![Bytes::from_static(&[2])];
     let introduce = Body::Introduce(frame::Introduce { topic: "t".into(), records });
-    assert_eq!(node.receive(3, graft()), [send(3, prune(60_000)), send(3, introduce)]);
+    let refused = |why| Output::Event(Event::Trace(Trace::GraftRefused { peer: peer(3), why }));
+    assert_eq!(
+        node.receive(3, graft()),
+        [refused(Refusal::Full), send(3, prune(60_000)), send(3, introduce)]
+    );
     let offence = Offence::minor("graft within the back-off");
     assert_eq!(
         node.receive(3, graft()),
-        [send(3, prune(60_000)), Output::Offence { peer: peer(3), offence }],
+        [refused(Refusal::TooSoon), send(3, prune(60_000)), Output::Offence { peer: peer(3), offence }],
         "once"
     );
 }

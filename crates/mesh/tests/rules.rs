@@ -4,7 +4,7 @@ mod node;
 
 use braidcast_machine::{Duration, Input, Machine, Offence, Output, PeerSet};
 use braidcast_mesh::{
-    CheckedParams, Command, Config, Event, Frame, PublishError, TopicParams, Trace,
+    CheckedParams, Command, Config, Event, Frame, Parting, PublishError, Refusal, TopicParams, Trace,
     frame::{self, Body},
     manifest,
 };
@@ -58,7 +58,7 @@ fn a_subscriber_is_grafted_at_once() {
         said,
         [
             send(2, graft()),
-            Output::Event(Event::Trace(Trace::Graft)),
+            Output::Event(Event::Trace(Trace::Graft { peer })),
             Output::Event(Event::Joined { peer, topic }),
             Output::Event(Event::Joined { peer, topic: other }),
         ]
@@ -105,11 +105,19 @@ fn a_graft_within_the_back_off_is_refused_and_scored() {
     let mut node = Node::joined(1, 2);
     assert_eq!(
         node.receive(2, Body::Prune(frame::Prune { topic: "t".into(), backoff_ms: 5_000 })),
-        [Output::Event(Event::Trace(Trace::Prune))]
+        [Output::Event(Event::Trace(Trace::Prune { peer: peer(2), why: Parting::Theirs }))]
     );
     let said = node.receive(2, graft());
     let offence = Offence::minor("graft within the back-off");
-    assert_eq!(said, [send(2, prune(60_000)), Output::Offence { peer: peer(2), offence }]);
+    let trace = Trace::GraftRefused { peer: peer(2), why: Refusal::TooSoon };
+    assert_eq!(
+        said,
+        [
+            Output::Event(Event::Trace(trace)),
+            send(2, prune(60_000)),
+            Output::Offence { peer: peer(2), offence }
+        ]
+    );
 }
 
 #[test]
@@ -142,8 +150,10 @@ fn a_small_message_travels_in_one_bulk_frame() {
     let frames = alice.pull(2);
     assert_eq!(frames.len(), 1);
     let said = bob.receive_frame(1, frames[0].clone());
-    let [Output::Event(Event::Trace(Trace::Delivered { bytes: 5 })), Output::Event(Event::Message(message))] =
-        &said[..]
+    let [
+        Output::Event(Event::Trace(Trace::Delivered { bytes: 5, .. })),
+        Output::Event(Event::Message(message)),
+    ] = &said[..]
     else {
         panic!("{said:?}")
     };
@@ -157,7 +167,7 @@ fn a_small_message_travels_in_one_bulk_frame() {
     assert_eq!(alice.receive(2, Body::Done(ids)), [Output::Event(reached)]);
 
     // Twice is a duplicate, and nobody is told.
-    let duplicate = Output::Event(Event::Trace(Trace::DuplicatePiece { bytes: 5 }));
+    let duplicate = Output::Event(Event::Trace(Trace::DuplicatePiece { from: peer(1), bytes: 5 }));
     assert_eq!(bob.receive_frame(1, frames[0].clone()), [duplicate]);
 }
 
@@ -345,7 +355,11 @@ fn a_stranger_of_the_mesh_is_told_and_asks() {
         _ => None,
     });
     let said = bob.receive(1, ihave.expect("alice has a message"));
-    let [Output::Send { frame, .. }] = &said[..] else { panic!("{said:?}") };
+    let [Output::Event(Event::Trace(Trace::Asked { messages: 1, .. })), Output::Send { frame, .. }] =
+        &said[..]
+    else {
+        panic!("{said:?}")
+    };
     assert!(matches!(frame.body, Some(Body::IWant(_))), "{frame:?}");
     alice.receive_frame(3, frame.clone());
     let frames = alice.pull(3);

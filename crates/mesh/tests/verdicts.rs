@@ -3,7 +3,7 @@
 mod node;
 mod room;
 
-use braidcast_machine::{Duration, Input, Output};
+use braidcast_machine::{Direction, Duration, Input, Machine, Output};
 use braidcast_mesh::{
     CheckedParams, Command, Config, Event, Message, TopicParams, Trace, Verdict,
     frame::{self, Body},
@@ -59,6 +59,24 @@ fn serves(node: &mut Node, message: &Message) -> bool {
 }
 
 #[test]
+fn nothing_is_traced_unless_asked_for() {
+    for traces in [false, true] {
+        let config = Config { traces, topic: judged(), ..Config::default() };
+        let mut mesh = braidcast_mesh::Mesh::new(config, node::identity(2), [2; 32]);
+        let (mut alice, now) = (Node::joined(1, 2), braidcast_machine::Now::default());
+        mesh.handle(now, Input::Command(Command::Subscribe(topic())));
+        mesh.handle(now, Input::Connected { peer: peer(1), direction: Direction::Inbound });
+        let joined = node::subscriptions(&["t"], &[]).into();
+        mesh.handle(now, Input::Received { peer: peer(1), frame: joined });
+        alice.publish(b"hello");
+        mesh.handle(now, Input::Received { peer: peer(1), frame: alice.pull(2).remove(0) });
+        let said: Vec<Said> = std::iter::from_fn(|| mesh.poll()).collect();
+        let is_trace = |output: &Said| matches!(output, Output::Event(Event::Trace(_)));
+        assert_eq!(said.iter().filter(|output| is_trace(output)).count(), if traces { 2 } else { 0 });
+    }
+}
+
+#[test]
 fn without_the_parameter_nobody_is_asked() {
     let mut bob = Node::joined(2, 1);
     let mut alice = Node::joined(1, 2);
@@ -92,7 +110,7 @@ fn an_accepted_message_is_told_of_and_served() {
 fn an_ignored_message_is_no_longer_served_and_nobody_is_blamed() {
     let (mut bob, message) = heard(&[7; 10_000]);
     assert!(serves(&mut bob, &message), "what lets it pass is the signature");
-    let trace = Trace::Refused { verdict: Verdict::Ignore };
+    let trace = Trace::Refused { id: message.id, verdict: Verdict::Ignore };
     assert_eq!(judge(&mut bob, &message, Verdict::Ignore), [Output::Event(Event::Trace(trace))]);
     assert!(!serves(&mut bob, &message) && !is_told(&mut bob));
     assert_eq!(bob.mesh.conduct(peer(1)).points, 0);
@@ -105,7 +123,7 @@ fn silence_until_the_deadline_is_to_ignore() {
     bob.tick(Duration::from_secs(1));
     assert!(serves(&mut bob, &message));
     let said = bob.tick(Duration::from_secs(1));
-    let trace = Trace::Refused { verdict: Verdict::Ignore };
+    let trace = Trace::Refused { id: message.id, verdict: Verdict::Ignore };
     assert!(said.contains(&Output::Event(Event::Trace(trace))), "{said:?}");
     assert!(!serves(&mut bob, &message));
     assert_eq!(bob.mesh.conduct(peer(1)).points, 0);

@@ -404,12 +404,13 @@ fn count(counters: &Counters, trace: Trace) {
         Trace::DuplicatePiece { .. } => add(&counters.pieces_duplicate, 1),
         Trace::UnnecessaryPiece { .. } => add(&counters.pieces_unnecessary, 1),
         Trace::SentPiece { .. } => add(&counters.pieces_sent, 1),
-        Trace::CorruptPiece => add(&counters.pieces_corrupt, 1),
-        Trace::Graft => add(&counters.grafts, 1),
-        Trace::Prune => add(&counters.prunes, 1),
-        Trace::Want { pieces } => add(&counters.wants, pieces),
-        Trace::Delivered { bytes } => add(&counters.delivered_bytes, bytes),
-        Trace::Abandoned => add(&counters.abandoned, 1),
+        Trace::CorruptPiece { .. } => add(&counters.pieces_corrupt, 1),
+        Trace::Graft { .. } => add(&counters.grafts, 1),
+        Trace::Prune { .. } => add(&counters.prunes, 1),
+        Trace::Want { pieces, .. } => add(&counters.wants, pieces),
+        Trace::Delivered { bytes, .. } => add(&counters.delivered_bytes, bytes),
+        Trace::Abandoned { .. } => add(&counters.abandoned, 1),
         Trace::Refused { .. } => add(&counters.refused, 1),
+        _ => {}
     }
 }

@@ -103,7 +103,7 @@ impl Driver {
     ) -> Result<Self, StartError> {
         let keypair = Keypair::ed25519_from_bytes(config.identity.to_seed())
             .map_err(|error| StartError::Platform(error.to_string()))?;
-        let mut mesh = config.mesh.clone();
+        let mut mesh = mesh::Config { traces: true, ..config.mesh.clone() };
         if config.serve_relay {
             mesh.introduces = true;
             mesh.is_discreet = true;

@@ -6,7 +6,7 @@ use braidcast_machine::{Direction, Duration, Rng, Time};
 use braidcast_wire::{PeerId, Topic};
 
 use super::{Change, ENOUGH, Overlay, PRUNE_BACKOFF, TopicMesh, sample};
-use crate::{params::Params, score::Scores};
+use crate::{params::Params, score::Scores, trace::Parting};
 
 /// What a choice of neighbours depends on.
 pub(crate) struct Scene<'a> {
@@ -68,13 +68,13 @@ impl Overlay {
         chosen.into_iter().map(|peer| Change::Graft { peer, topic: topic.clone() }).collect()
     }
 
-    fn prune(&mut self, topic: &Topic, chosen: Vec<PeerId>, now: Time) -> Vec<Change> {
+    fn prune(&mut self, topic: &Topic, chosen: Vec<PeerId>, why: Parting, now: Time) -> Vec<Change> {
         let Some(mesh) = self.topics.get_mut(topic) else { return Vec::new() };
         self.is_changed |= !chosen.is_empty();
         let prune = |peer: PeerId| {
             mesh.mesh.remove(&peer);
             mesh.backoff.insert(peer, now + PRUNE_BACKOFF);
-            Change::Prune { peer, topic: topic.clone(), backoff: PRUNE_BACKOFF }
+            Change::Prune { peer, topic: topic.clone(), why }
         };
         chosen.into_iter().map(prune).collect()
     }
@@ -110,7 +110,7 @@ impl Overlay {
         let useful = self.mesh(topic).filter(is_useful).count();
         let bad: Vec<PeerId> = self.mesh(topic).filter(|&peer| !scores.is_welcome(peer)).collect();
         if useful >= ENOUGH {
-            return self.prune(topic, bad, scene.now);
+            return self.prune(topic, bad, Parting::Unwelcome, scene.now);
         }
         // Those that stay lose their lanes.
         let has_lane = |mesh: &TopicMesh| mesh.slots.iter().any(|peer| bad.contains(peer));
@@ -134,7 +134,7 @@ impl Overlay {
         let mut chosen: Vec<PeerId> = theirs.into_iter().take(surplus).collect();
         let beyond = count.saturating_sub(chosen.len() + scene.params.of(topic).mesh_max);
         chosen.extend(ours.into_iter().take(beyond));
-        self.prune(topic, chosen, scene.now)
+        self.prune(topic, chosen, Parting::Surplus, scene.now)
     }
 
     /// Once in a while, takes in peers that were of far more use than our neighbours: gossipsub's opportunistic graft.
@@ -175,6 +175,7 @@ mod tests {
         lane::Lane,
         overlay::Grafted,
         params::{CheckedParams, TopicParams},
+        trace::Refusal,
     };
 
     struct Fixture {
@@ -234,7 +235,7 @@ mod tests {
         }
 
         fn be_silent(&mut self, at: u8) {
-            (0..3).for_each(|_| self.scores.on_unserved(peer(at)));
+            assert!((0..3).any(|_| self.scores.on_unserved(peer(at))));
         }
     }
 
@@ -264,7 +265,7 @@ mod tests {
         let forever = Duration::from_secs(u64::MAX);
         assert!(fixture.overlay.on_prune(peer(0), &fixture.topic, forever, Time::ZERO));
         fixture.now = Time::ZERO + Duration::from_secs(3599);
-        assert_eq!(fixture.graft(0), Grafted::TooSoon);
+        assert_eq!(fixture.graft(0), Grafted::Refused(Refusal::TooSoon));
     }
 
     #[test]
@@ -336,7 +337,7 @@ mod tests {
         assert_eq!(fixture.mesh(), [2, 3]);
         fixture.now = Time::ZERO + PRUNE_BACKOFF;
         assert_eq!(fixture.maintain(), []);
-        assert_eq!(fixture.graft(0), Grafted::Unwelcome);
+        assert_eq!(fixture.graft(0), Grafted::Refused(Refusal::Unwelcome));
         // But better they than nobody.
         fixture.overlay.on_peer_left(peer(2), &fixture.topic);
         fixture.now = fixture.now + PRUNE_BACKOFF;

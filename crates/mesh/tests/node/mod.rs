@@ -24,6 +24,7 @@ impl Node {
     }
 
     pub(crate) fn with(number: u8, config: Config) -> Self {
+        let config = Config { traces: true, ..config };
         Self { mesh: Mesh::new(config, identity(number), [number; 32]), now: Now::default(), manifest: None }
     }
 

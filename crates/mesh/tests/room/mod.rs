@@ -28,7 +28,11 @@ impl Room {
         for _ in 0..nodes {
             let (seed, profile) = (world.draw_seed(), NodeProfile::rates(6_250_000, 6_250_000));
             let identity = Identity::from_seed(&seed);
-            let node = world.add_node(identity.peer_id(), Mesh::new(config.clone(), identity, seed), profile);
+            let node = world.add_node(
+                identity.peer_id(),
+                Mesh::new(Config { traces: true, ..config.clone() }, identity, seed),
+                profile,
+            );
             world.command(node, Command::Subscribe(topic.clone()));
         }
         Self { world, topic, messages: BTreeMap::new(), traces: Vec::new(), published: BTreeMap::new() }

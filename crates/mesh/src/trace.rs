@@ -1,0 +1,197 @@
+//! What the machine decided, as values; counting happens outside. Nothing is said unless [`Config::traces`] is set.
+//!
+//! [`Config::traces`]: crate::Config::traces
+
+use braidcast_machine::{Outbox, Output};
+use braidcast_wire::{MessageId, PeerId};
+
+use crate::{
+    api::{Event, Verdict},
+    frame::Frame,
+};
+
+/// A decision of the machine, or what it came to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// A verified piece that we lacked.
+    NewPiece {
+        /// Who sent it.
+        from: PeerId,
+        /// Its length.
+        bytes: usize,
+    },
+    /// A piece, or a small message, that we had: payload that travelled for nothing.
+    DuplicatePiece {
+        /// Who sent it.
+        from: PeerId,
+        /// Length of what came of it.
+        bytes: usize,
+    },
+    /// A piece of a message that was whole already, or is forgotten.
+    UnnecessaryPiece {
+        /// Who sent it.
+        from: PeerId,
+        /// Length of what came of it.
+        bytes: usize,
+    },
+    /// A piece that does not match the publisher's hash; its sender is banned.
+    CorruptPiece {
+        /// Who sent it.
+        from: PeerId,
+    },
+    /// A piece went out, its last chunk included.
+    SentPiece {
+        /// To whom.
+        to: PeerId,
+        /// Its length.
+        bytes: usize,
+    },
+    /// Pieces were asked for.
+    Want {
+        /// Whom.
+        from: PeerId,
+        /// How many.
+        pieces: usize,
+    },
+    /// A request ran out: the piece may be asked of another.
+    Expired {
+        /// Who was asked.
+        from: PeerId,
+    },
+    /// A neighbour announced much of a message that is whole now, and sent nothing of it.
+    Withheld {
+        /// Who.
+        by: PeerId,
+    },
+    /// A peer said to have a message outside the mesh, was asked for it, and did not send it.
+    BrokenPromise {
+        /// Who.
+        by: PeerId,
+    },
+    /// A peer leaves so much unserved that it is asked last from now on.
+    Suspect {
+        /// Who.
+        peer: PeerId,
+    },
+    /// Neighbours were told to push no more of a message.
+    Pause {
+        /// The message.
+        id: MessageId,
+    },
+    /// A neighbour was added to a mesh.
+    Graft {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A peer that asked to be a neighbour is not.
+    GraftRefused {
+        /// Who.
+        peer: PeerId,
+        /// Why.
+        why: Refusal,
+    },
+    /// A neighbour was removed from a mesh.
+    Prune {
+        /// Who.
+        peer: PeerId,
+        /// Why.
+        why: Parting,
+    },
+    /// A peer outside the mesh was told of messages.
+    Told {
+        /// Who.
+        peer: PeerId,
+        /// How many.
+        messages: usize,
+    },
+    /// A peer outside the mesh was asked for messages that it told of.
+    Asked {
+        /// Who.
+        peer: PeerId,
+        /// How many.
+        messages: usize,
+    },
+    /// A message arrived whole.
+    Delivered {
+        /// The message.
+        id: MessageId,
+        /// Payload length.
+        bytes: usize,
+    },
+    /// An unfinished message was given up.
+    Abandoned {
+        /// The message.
+        id: MessageId,
+    },
+    /// A finished message is no longer kept for others.
+    Forgotten {
+        /// The message.
+        id: MessageId,
+    },
+    /// The application did not accept a message, or not in time.
+    Refused {
+        /// The message.
+        id: MessageId,
+        /// What it is taken for.
+        verdict: Verdict,
+    },
+}
+
+/// Why a graft is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The mesh has no room.
+    Full,
+    /// The peer misbehaves or serves nobody.
+    Unwelcome,
+    /// It was told to wait longer.
+    TooSoon,
+}
+
+/// Why a neighbour is one no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// It said so.
+    Theirs,
+    /// There were too many.
+    Surplus,
+    /// It misbehaves or serves nobody.
+    Unwelcome,
+    /// We left the topic.
+    Left,
+}
+
+/// What waits for the host: an outbox that drops traces which nobody asked for.
+#[derive(Debug)]
+pub(crate) struct Out {
+    outbox: Outbox<Frame, Event>,
+    traces: bool,
+}
+
+impl Out {
+    pub(crate) fn new(limit: usize, traces: bool) -> Self {
+        Self { outbox: Outbox::new(limit), traces }
+    }
+
+    pub(crate) fn send(&mut self, peer: PeerId, frame: Frame) {
+        self.outbox.send(peer, frame);
+    }
+
+    pub(crate) fn push(&mut self, output: Output<Frame, Event>) {
+        self.outbox.push(output);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outbox.event(event);
+    }
+
+    pub(crate) fn trace(&mut self, trace: Trace) {
+        if self.traces {
+            self.outbox.event(Event::Trace(trace));
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Output<Frame, Event>> {
+        self.outbox.pop()
+    }
+}
