@@ -69,6 +69,9 @@ impl Report {
         let engines = if case == Case::Gemm { engines } else { &engines[..1] };
         let mut systems: Vec<Box<dyn System>> = Vec::new();
         systems.extend(engines.iter().map(|&engine| Box::new(Braidcast::new(engine)) as Box<dyn System>));
+        if cfg!(not(target_arch = "wasm32")) && case == Case::Decode {
+            systems.push(Box::new(Braidcast::with_two_threads(engines[0])));
+        }
         systems.extend(rivals::all());
         let (able, mut runs): (Vec<&dyn System>, Vec<Run>) =
             systems.iter().filter_map(|system| Some((&**system, system.prepare(case, message)?))).unzip();

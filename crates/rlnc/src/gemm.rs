@@ -1,5 +1,7 @@
 //! The one primitive: a matrix product over GF(2^8).
 
+#[cfg(feature = "std")]
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
@@ -11,6 +13,8 @@ use crate::{Kernel, ShapeError};
 pub struct Engine {
     kernel: Kernel,
     run: Gemm,
+    #[cfg(feature = "std")]
+    has_two_threads: bool,
 }
 
 impl Engine {
@@ -21,7 +25,20 @@ impl Engine {
 
     /// This kernel, or `None` where the build or the CPU lacks it.
     pub fn with_kernel(kernel: Kernel) -> Option<Self> {
-        kernel.gemm().map(|run| Self { kernel, run })
+        kernel.gemm().map(|run| Self {
+            kernel,
+            run,
+            #[cfg(feature = "std")]
+            has_two_threads: false,
+        })
+    }
+
+    /// Makes half the columns of a large product (64 Mi coef-bytes or more) on a thread that it starts for it.
+    ///
+    /// A caller that goes in slices ([`Product::step`](crate::Product::step)) stays on its own thread.
+    #[cfg(feature = "std")]
+    pub fn with_two_threads(self) -> Self {
+        Self { has_two_threads: true, ..self }
     }
 
     /// The kernel in use.
@@ -68,13 +85,45 @@ impl Engine {
     ) -> Result<(), ShapeError> {
         check(dst, src, coef, &columns)?;
         if !src.is_empty() {
+            #[cfg(feature = "std")]
+            if self.has_two_threads && coef.len() as u64 * columns.len() as u64 >= LARGE {
+                self.halved(dst, src, coef, columns, start);
+                return Ok(());
+            }
             (self.run)(dst, src, coef, columns, start);
         } else if start == Start::Zero {
             dst.iter_mut().for_each(|row| row[columns.clone()].fill(0));
         }
         Ok(())
     }
+
+    /// Shapes were checked. Where no thread can be started, this one makes both halves.
+    #[cfg(feature = "std")]
+    fn halved(&self, dst: &mut [&mut [u8]], src: &[&[u8]], coef: &[u8], columns: Range<usize>, start: Start) {
+        let half = (columns.len() / 2).next_multiple_of(CACHE_LINE).min(columns.len());
+        let middle = columns.start + half;
+        let (mut left, mut right): (Vec<_>, Vec<_>) =
+            dst.iter_mut().map(|row| row.split_at_mut(middle)).unzip();
+        let rest: Vec<&[u8]> = src.iter().map(|row| &row[middle..]).collect();
+        let mut make_left = || (self.run)(&mut left, src, coef, columns.start..middle, start);
+        let was_started = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, &mut make_left);
+            (self.run)(&mut right, &rest, coef, 0..columns.end - middle, start);
+            thread.is_ok()
+        });
+        if !was_started {
+            make_left();
+        }
+    }
 }
+
+/// Coef-bytes of a product that is worth the 80 us that a thread takes to start (measured where others worked too).
+#[cfg(feature = "std")]
+const LARGE: u64 = 64 << 20;
+
+/// Two threads never write to one line.
+#[cfg(feature = "std")]
+const CACHE_LINE: usize = 64;
 
 impl Default for Engine {
     fn default() -> Self {
@@ -115,6 +164,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::testing::{noise, rows, slices, slices_mut};
 
     #[test]
     fn overwrites_or_adds() {
@@ -149,6 +199,19 @@ mod tests {
         let columns = engine.gemm_columns(&mut [&mut out], &[&[0; 4]], &[1], 2..5);
         assert_eq!(columns, Err(ShapeError::Columns { start: 2, end: 5, len: 4 }));
         assert_eq!(out, [9; 4]);
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn two_threads_make_what_one_makes() {
+        let (one, two) = (Engine::new(), Engine::new().with_two_threads());
+        let (src, coef) = (rows(1, 3, 300), noise(2, 6));
+        for (columns, start) in [(0..0, Start::Zero), (5..6, Start::Dst), (7..300, Start::Zero)] {
+            let (mut halves, mut whole) = (rows(3, 2, 300), rows(3, 2, 300));
+            two.halved(&mut slices_mut(&mut halves), &slices(&src), &coef, columns.clone(), start);
+            one.checked(&mut slices_mut(&mut whole), &slices(&src), &coef, columns, start).unwrap();
+            assert_eq!(halves, whole);
+        }
     }
 
     #[test]

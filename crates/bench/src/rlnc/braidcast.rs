@@ -8,12 +8,17 @@ use super::cases::{Case, Message, noise, rng};
 use crate::clock::{Run, timed};
 
 pub(super) struct Braidcast {
+    name: &'static str,
     engine: Engine,
 }
 
 impl Braidcast {
     pub(super) fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self { name: "braidcast", engine }
+    }
+
+    pub(super) fn with_two_threads(engine: Engine) -> Self {
+        Self { name: "braidcast, two threads", engine: engine.with_two_threads() }
     }
 
     fn encoder<'a>(&self, message: &'a Message) -> Encoder<&'a [u8]> {
@@ -116,7 +121,7 @@ fn checked(message: &Message, decode: impl Fn(&mut [u8]) + 'static) -> Run<'stat
 
 impl System for Braidcast {
     fn name(&self) -> &str {
-        "braidcast"
+        self.name
     }
 
     fn kernel(&self) -> &str {
