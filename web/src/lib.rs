@@ -103,7 +103,7 @@ impl WasmNode {
 /// The instructions that code large messages, as `Kernel` names them.
 #[wasm_bindgen]
 pub fn kernel() -> String {
-    Engine::new().kernel().to_string()
+    Engine::new().kernel().name().into()
 }
 
 /// Has `report` called with the text of a panic, after which the module is dead: calls trap, and what was awaited
