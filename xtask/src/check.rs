@@ -39,8 +39,8 @@ const EXTRAS: &[Job] =
 
 const NO_STD_TARGET: &str = "thumbv7m-none-eabi";
 
-/// Crates that compile for the browser, floor 4 and up.
-const BROWSER_CRATES: [&str; 3] = ["braidcast-web", "braidcast-net", "braidcast-webrtc"];
+/// Crates that compile for the browser, floor 4 and up, and one that measures there.
+const BROWSER_CRATES: [&str; 4] = ["braidcast-web", "braidcast-net", "braidcast-webrtc", "braidcast-bench"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Some(outcomes) = jobs::run("check", STEPS, EXTRAS, &args.selection)? else { return Ok(()) };
