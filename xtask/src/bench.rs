@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::process::Cmd;
 
 #[derive(clap::Args)]
+#[command(after_help = "Natively: rlnc, sim; each has a --help of its own.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
@@ -14,9 +15,7 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// The coding engine as WebAssembly, in Node.js and in Chromium, beside rlnc as WebAssembly.
     RlncWasm(wasm::Args),
-    /// What to measure natively, and how: `rlnc --help` says more.
     #[command(external_subcommand)]
     Native(Vec<String>),
 }

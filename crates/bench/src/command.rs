@@ -14,7 +14,6 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum What {
-    /// The coding engine, beside rlnc, reed-solomon-simd and raptorq.
     Rlnc(rlnc::Args),
     /// A scenario of the laboratory: Braidcast, gossipsub and others in one simulated network.
     Sim(sim::Args),

@@ -11,9 +11,11 @@ use crate::process::Cmd;
 use crate::workspace::{Workspace, root};
 use crate::{tools, web};
 
-/// The cases of `bench rlnc`, whose help explains them, with each module of the npm package. One thread, in turns, the
-/// shortest of many means over a millisecond. `rlnc` is compiled with the same flags and finds no SIMD but what the
-/// compiler makes.
+/// The coding engine as WebAssembly, in Node.js and in Chromium, beside rlnc as WebAssembly.
+///
+/// The cases are those of `bench rlnc`, whose help explains them, run with each module of the npm package: one thread,
+/// in turns, the shortest of many means over a millisecond. rlnc is compiled with the same flags; it has no code of its
+/// own for WebAssembly's SIMD, and gets what the compiler makes.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// One JSON object per line.

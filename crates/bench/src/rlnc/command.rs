@@ -7,6 +7,8 @@ use super::cases::{self, Message};
 use super::{Report, engines};
 use crate::cpu;
 
+/// The coding engine, beside rlnc, reed-solomon-simd and raptorq.
+///
 /// One thread but where a line says two, the same bytes for every system, the shortest of many runs that take turns.
 ///
 /// Cases, each for K = 8, 16, 32, 64, 128 and messages of 128 KiB, 1 MiB, 16 MiB:
