@@ -18,7 +18,15 @@ use crate::{
 
 /// Messages that we asked somebody for, and until when nobody else is asked.
 #[derive(Debug, Default)]
-pub(crate) struct Asked(BTreeMap<MessageId, (PeerId, Time)>);
+pub(crate) struct Asked(BTreeMap<MessageId, Promise>);
+
+#[derive(Debug)]
+struct Promise {
+    by: PeerId,
+    until: Time,
+    /// It had its time twice, because we woke late.
+    is_excused: bool,
+}
 
 impl Asked {
     /// True when `peer` may be asked for the message now.
@@ -26,7 +34,7 @@ impl Asked {
         if self.0.contains_key(&id) || self.0.len() >= ASKED_MAX {
             return false;
         }
-        self.0.insert(id, (peer, now + PROMISE));
+        self.0.insert(id, Promise { by: peer, until: now + PROMISE, is_excused: false });
         true
     }
 
@@ -36,8 +44,15 @@ impl Asked {
 
     /// Those that said to have a message and did not send it: once each.
     fn expire(&mut self, now: Time) -> BTreeSet<PeerId> {
-        let late = self.0.extract_if(.., |_, (_, until)| *until <= now);
-        late.map(|(_, (peer, _))| peer).collect()
+        let late = self.0.extract_if(.., |_, promise| promise.until <= now);
+        late.map(|(_, promise)| promise.by).collect()
+    }
+
+    /// See `wake.rs`.
+    pub(crate) fn excuse(&mut self, now: Time) {
+        for promise in self.0.values_mut().filter(|promise| !promise.is_excused) {
+            (promise.until, promise.is_excused) = (now + PROMISE, true);
+        }
     }
 }
 
@@ -104,7 +119,8 @@ impl Mesh {
         let ids = frame::unpack(&frame.ids).ok_or(Offence::fatal("list of ids is odd or too long"))?;
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         link.ihaves += 1;
-        if link.ihaves > IHAVES_PER_HEARTBEAT {
+        // What waited while we slept comes at once.
+        if link.ihaves > IHAVES_PER_HEARTBEAT.saturating_mul(self.missed.saturating_add(1)) {
             return Err(Offence::minor("more IHAVE frames in a heartbeat than the limit"));
         }
         if !self.overlay.is_subscribed(&topic) {

@@ -37,6 +37,7 @@ mod send;
 mod trace;
 mod transfer;
 mod verdict;
+mod wake;
 
 pub use api::{Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Verdict};
 pub use frame::Frame;

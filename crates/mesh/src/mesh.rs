@@ -56,6 +56,8 @@ pub struct Mesh {
     /// The link that was served last, for turns.
     pub(crate) cursor: PeerId,
     heartbeat_at: Option<Time>,
+    /// Heartbeats that were due and did not come before the last.
+    pub(crate) missed: u32,
     /// When announcements that wait are to go.
     pub(crate) flush_at: Option<Time>,
     /// When to look for messages that have stopped moving.
@@ -68,6 +70,7 @@ impl Machine for Mesh {
     type Event = Event;
 
     fn handle(&mut self, now: Now, input: Input<Frame, Command>) {
+        self.notice_lateness(now.time);
         match input {
             Input::Connected { peer, direction } => self.on_connected(peer, direction),
             Input::Disconnected { peer } => self.on_disconnected(peer),
@@ -135,6 +138,7 @@ impl Mesh {
             last_seqno: 0,
             cursor: PeerId([0; 32]),
             heartbeat_at: None,
+            missed: 0,
             flush_at: None,
             repair_at: None,
         }
@@ -529,6 +533,8 @@ impl Mesh {
     }
 
     fn heartbeat(&mut self, now: Time) {
+        let late = self.heartbeat_at.map_or(0, |at| now.since(at).as_micros());
+        self.missed = u32::try_from(late / self.config.heartbeat.as_micros().max(1)).unwrap_or(u32::MAX);
         self.scores.age(now, |peer| self.links.contains_key(peer));
         let (overlay, mut scene) = self.scene(now);
         let changes = overlay.maintain(&mut scene);

@@ -150,7 +150,7 @@ impl Mesh {
             let is_duplicate = pieces.held.contains(piece);
             if offset + bytes.len() == shape.piece_len() {
                 self.scores.on_spare(peer);
-                transfer.neighbour(peer).has_given = true;
+                transfer.neighbour(peer).given += 1;
                 transfer.on_announced(peer, generation, piece);
             }
             self.outbox.trace(match is_duplicate {
@@ -170,7 +170,7 @@ impl Mesh {
             return Err(Offence::fatal("piece is not what the publisher signed"));
         }
         transfer.on_announced(peer, generation, piece);
-        transfer.neighbour(peer).has_given = true;
+        transfer.neighbour(peer).given += 1;
         self.scores.on_useful(peer, whole.len());
         self.on_settled(message, generation, piece, peer, now);
         self.outbox.trace(Trace::NewPiece { from: peer, bytes: whole.len() });
@@ -201,14 +201,14 @@ impl Mesh {
     }
 
     /// Which neighbours kept to themselves what they should have pushed: those that announced a quarter of a generation
-    /// and sent nothing.
+    /// and sent nothing, though nobody asked them.
     fn judge(&mut self, id: MessageId) {
         let Some(transfer) = self.transfers.get(&id) else { return };
         for peer in self.overlay.mesh(&transfer.manifest.topic) {
-            let Some(neighbour) = transfer.neighbours.get(&peer).filter(|neighbour| !neighbour.has_given)
-            else {
+            let Some(neighbour) = transfer.neighbours.get(&peer) else { continue };
+            if neighbour.given > 0 || neighbour.late > 0 {
                 continue;
-            };
+            }
             let mut announced = neighbour.announced.iter().zip(&transfer.generations);
             if announced.any(|(set, pieces)| set.len() * 4 >= pieces.generation.shape.k()) {
                 self.outbox.trace(Trace::Withheld { by: peer });

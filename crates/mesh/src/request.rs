@@ -96,10 +96,13 @@ impl Mesh {
             let piece_len = transfer.generations[ask.generation].generation.shape.piece_len();
             if let Some(link) = self.links.get_mut(&peer) {
                 link.service.on_late(piece_len);
-                self.outbox.trace(Trace::Expired { from: peer });
-                if self.scores.on_unserved(peer) {
-                    self.outbox.trace(Trace::Suspect { peer });
-                }
+            }
+            let neighbour = transfer.neighbour(peer);
+            neighbour.late += 1;
+            self.outbox.trace(Trace::Expired { from: peer });
+            // One bad moment makes no suspect: it takes two messages.
+            if neighbour.late <= LATE_PER_MESSAGE && self.scores.on_unserved(peer) {
+                self.outbox.trace(Trace::Suspect { peer });
             }
         }
         self.request(id, now);
@@ -133,8 +136,9 @@ fn choose(
         let service = &links.get(&peer)?.service;
         let has_room = service.asked_bytes == 0 || service.asked_bytes + piece_len <= DEPTH_BYTES;
         let missing = transfer.missing_at(neighbour, generation);
-        (has_room && !missing.is_empty())
-            .then(|| ((scores.is_suspect(peer), service.expected(piece_len), peer), missing))
+        (has_room && !missing.is_empty()).then(|| {
+            ((neighbour.is_silent() || scores.is_suspect(peer), service.expected(piece_len), peer), missing)
+        })
     });
     let ((_, _, peer), missing) = able.min_by_key(|&(key, _)| key)?;
     // Ties in a different order for each message and peer, so that neighbours do not all ask for the same.
@@ -157,10 +161,12 @@ fn ask(
     let Some(link) = links.get_mut(&peer) else { return };
     let deadline = now + link.service.expected(piece_len).saturating_mul(2) + GRACE;
     link.service.on_asked(piece_len);
-    transfer.neighbour(peer).asks.push_back(Ask { generation, piece, at: now, deadline });
+    transfer.neighbour(peer).asks.push_back(Ask { generation, piece, at: now, deadline, is_excused: false });
 }
 
 /// Bytes that one neighbour may be asked for at a time: `docs/decisions`, "request depth".
 const DEPTH_BYTES: usize = 512 * 1024;
+/// Requests for pieces of one message that count against a peer. Guess.
+const LATE_PER_MESSAGE: u32 = 2;
 /// Added to twice the time expected. 30 ms were enough in simulation for links of known round trip.
 const GRACE: Duration = Duration::from_millis(30);

@@ -30,6 +30,8 @@ pub(crate) struct Transfer {
     pub(crate) whole_at: Option<Time>,
     /// When bytes of it last came or went.
     pub(crate) moved_at: Time,
+    /// Its patience began anew once, because we woke late.
+    pub(crate) is_excused: bool,
     /// Piece bytes that came, of any use or none.
     pub(crate) received_bytes: usize,
     /// Neighbours were told to push no more.
@@ -72,8 +74,10 @@ pub(crate) struct Neighbour {
     hashes: Vec<bool>,
     /// Pieces that it asked for: generation, index.
     wants: VecDeque<(usize, u8)>,
-    /// It sent us a piece.
-    pub(crate) has_given: bool,
+    /// Pieces that it sent us, of use or not.
+    pub(crate) given: u32,
+    /// Requests for pieces that it let run out.
+    pub(crate) late: u32,
     /// Times that it asked for the whole message.
     pub(crate) asked: u32,
     /// Pieces that we asked it for, in order.
@@ -99,6 +103,8 @@ pub(crate) struct Ask {
     pub(crate) piece: u8,
     pub(crate) at: Time,
     pub(crate) deadline: Time,
+    /// It had its time twice, because we woke late.
+    pub(crate) is_excused: bool,
 }
 
 /// What goes to a neighbour next.
@@ -120,6 +126,7 @@ impl Transfer {
             is_ours: false,
             whole_at: None,
             moved_at: now,
+            is_excused: false,
             received_bytes: 0,
             is_paused: false,
             threshold_percent: 0,
@@ -298,6 +305,13 @@ impl Transfer {
 
     pub(crate) fn id(&self) -> MessageId {
         self.manifest.id
+    }
+}
+
+impl Neighbour {
+    /// It lets requests run out twice as often as it sends anything.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.late > 2 * self.given + 2
     }
 }
 

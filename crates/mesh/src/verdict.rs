@@ -13,11 +13,27 @@ use crate::{api::Verdict, mesh::Mesh, trace::Trace};
 
 /// Messages that wait for a verdict.
 #[derive(Debug, Default)]
-pub(crate) struct Pending(BTreeMap<MessageId, (Time, PeerId)>);
+pub(crate) struct Pending(BTreeMap<MessageId, Awaited>);
+
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    since: Time,
+    until: Time,
+    publisher: PeerId,
+    /// The application had its time twice, because we woke late.
+    is_excused: bool,
+}
 
 impl Pending {
     pub(crate) fn contains(&self, id: MessageId) -> bool {
         self.0.contains_key(&id)
+    }
+
+    /// See `wake.rs`.
+    pub(crate) fn excuse(&mut self, now: Time) {
+        for awaited in self.0.values_mut().filter(|awaited| !awaited.is_excused) {
+            (awaited.until, awaited.is_excused) = (now + awaited.until.since(awaited.since), true);
+        }
     }
 }
 
@@ -27,18 +43,18 @@ impl Mesh {
         let manifest = &self.transfers.get(&id)?.manifest;
         let until = now + self.params.of(&manifest.topic).verdict_within?;
         if self.pending.0.len() >= PENDING_MAX
-            && let Some(oldest) = self.pending.0.iter().min_by_key(|(_, (until, _))| *until)
+            && let Some(oldest) = self.pending.0.iter().min_by_key(|(_, awaited)| awaited.until)
         {
             self.on_verdict(*oldest.0, Verdict::Ignore, now);
         }
         let publisher = self.transfers.get(&id)?.manifest.publisher;
-        self.pending.0.insert(id, (until, publisher));
+        self.pending.0.insert(id, Awaited { since: now, until, publisher, is_excused: false });
         Some(until)
     }
 
     /// Too late, twice, or for a message that nobody asked about, it is nothing.
     pub(crate) fn on_verdict(&mut self, id: MessageId, verdict: Verdict, now: Time) {
-        let Some((_, publisher)) = self.pending.0.remove(&id) else { return };
+        let Some(Awaited { publisher, .. }) = self.pending.0.remove(&id) else { return };
         if verdict != Verdict::Accept {
             self.outbox.trace(Trace::Refused { id, verdict });
             self.drop_transfer(id);
@@ -54,7 +70,7 @@ impl Mesh {
 
     /// What was not judged in time is ignored.
     pub(crate) fn expire_verdicts(&mut self, now: Time) {
-        let late = self.pending.0.iter().filter(|(_, (until, _))| *until <= now);
+        let late = self.pending.0.iter().filter(|(_, awaited)| awaited.until <= now);
         let late: Vec<MessageId> = late.map(|(&id, _)| id).collect();
         late.into_iter().for_each(|id| self.on_verdict(id, Verdict::Ignore, now));
     }

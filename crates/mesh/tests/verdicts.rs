@@ -100,7 +100,7 @@ fn an_accepted_message_is_told_of_and_served() {
         assert_eq!(judge(&mut bob, &message, Verdict::Accept), []);
         assert!(serves(&mut bob, &message));
         for _ in 0..3 {
-            bob.tick(Duration::from_secs(1));
+            bob.pass(Duration::from_secs(1));
         }
         assert!(serves(&mut bob, &message), "the deadline is of no concern any more");
     }
@@ -120,9 +120,10 @@ fn an_ignored_message_is_no_longer_served_and_nobody_is_blamed() {
 #[test]
 fn silence_until_the_deadline_is_to_ignore() {
     let (mut bob, message) = heard(b"hello");
-    bob.tick(Duration::from_secs(1));
+    bob.pass(Duration::from_secs(1));
     assert!(serves(&mut bob, &message));
-    let said = bob.tick(Duration::from_secs(1));
+    // It is seen to at the next heartbeat.
+    let said = bob.pass(Duration::from_secs(2));
     let trace = Trace::Refused { id: message.id, verdict: Verdict::Ignore };
     assert!(said.contains(&Output::Event(Event::Trace(trace))), "{said:?}");
     assert!(!serves(&mut bob, &message));

@@ -60,6 +60,17 @@ impl Node {
         self.handle(Input::Received { peer: peer(from), frame })
     }
 
+    /// Lets time pass as a host does that wakes at each deadline.
+    pub(crate) fn pass(&mut self, span: Duration) -> Vec<Said> {
+        let (end, mut said) = (self.now.time + span, Vec::new());
+        while let Some(due) = self.mesh.deadline().filter(|&due| due <= end) {
+            said.extend(self.tick(due.since(self.now.time)));
+        }
+        self.now.time = end;
+        said
+    }
+
+    /// Wakes once, after this long.
     pub(crate) fn tick(&mut self, span: Duration) -> Vec<Said> {
         self.now.time = self.now.time + span;
         self.handle(Input::Tick)

@@ -22,11 +22,11 @@ pub(crate) struct Room {
 
 impl Room {
     /// Nodes that are not connected yet.
-    pub(crate) fn new(seed: u64, nodes: u32, config: &Config) -> Self {
+    pub(crate) fn new(seed: u64, profiles: impl IntoIterator<Item = NodeProfile>, config: &Config) -> Self {
         let topic = Topic::new("room").expect("a name");
         let mut world = World::new(seed);
-        for _ in 0..nodes {
-            let (seed, profile) = (world.draw_seed(), NodeProfile::rates(6_250_000, 6_250_000));
+        for profile in profiles {
+            let seed = world.draw_seed();
             let identity = Identity::from_seed(&seed);
             let node = world.add_node(
                 identity.peer_id(),
@@ -40,7 +40,18 @@ impl Room {
 
     /// Every node dials half of `degree` others at random.
     pub(crate) fn random(seed: u64, nodes: u32, degree: u32, config: &Config) -> Self {
-        let mut room = Self::new(seed, nodes, config);
+        Self::random_of(seed, (0..nodes).map(|_| profile()), degree, config)
+    }
+
+    /// The same with hosts of these profiles.
+    pub(crate) fn random_of(
+        seed: u64,
+        profiles: impl IntoIterator<Item = NodeProfile>,
+        degree: u32,
+        config: &Config,
+    ) -> Self {
+        let mut room = Self::new(seed, profiles, config);
+        let nodes = room.world.len() as u32;
         let mut rng = Rng::from_seed(room.world.draw_seed());
         for node in 0..nodes {
             for _ in 0..degree / 2 {
@@ -92,6 +103,11 @@ impl Room {
         let peers = self.world.machine(node).neighbours(&self.topic);
         peers.map(|peer| self.world.node(&peer).expect("it is of this world")).collect()
     }
+}
+
+/// 50 Mbit/s both ways.
+pub(crate) fn profile() -> NodeProfile {
+    NodeProfile::rates(6_250_000, 6_250_000)
 }
 
 pub(crate) fn payload(len: usize, seed: u8) -> Bytes {
