@@ -147,6 +147,11 @@ impl Mesh {
         let is_decodable = pieces.is_decodable();
         transfer.received_bytes += bytes.len();
         if is_decodable || pieces.held.contains(piece) {
+            let held = pieces.pieces[usize::from(piece)].as_ref();
+            if held.is_some_and(|held| held[offset..offset + bytes.len()] != bytes[..]) {
+                self.outbox.trace(Trace::CorruptPiece { from: peer });
+                return Err(Offence::fatal("piece is not what the publisher signed"));
+            }
             let is_duplicate = pieces.held.contains(piece);
             if offset + bytes.len() == shape.piece_len() {
                 self.scores.on_spare(peer);

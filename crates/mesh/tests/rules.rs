@@ -321,6 +321,19 @@ fn a_forged_payload_bans_its_sender() {
 }
 
 #[test]
+fn a_forged_piece_is_found_out_though_it_is_not_needed() {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
+    alice.publish(&[7; 10_000]);
+    let frames = alice.pull(2);
+    frames.iter().for_each(|frame| _ = bob.receive_frame(1, frame.clone()));
+    let Some(Body::Chunk(mut chunk)) = frames[1].body.clone() else { panic!("a piece") };
+    chunk.bytes = Bytes::from(vec![8; chunk.bytes.len()]);
+    let said = bob.receive(1, Body::Chunk(chunk));
+    let offence = Offence::fatal("piece is not what the publisher signed");
+    assert!(said.contains(&Output::Offence { peer: peer(1), offence }), "{said:?}");
+}
+
+#[test]
 fn a_forged_copy_does_not_hide_the_message() {
     let forge: [fn(&mut frame::Manifest); 2] = [
         |manifest| manifest.payload = Bytes::from_static(b"hullo"),
