@@ -91,7 +91,7 @@ fn tasks(args: &Args) -> anyhow::Result<Vec<Task>> {
         anyhow::ensure!(nodes >= 2, "a run needs at least 2 nodes");
         for bytes in or(&sizes, scenario.bytes) {
             for publisher in &publishers {
-                for system in systems(args)? {
+                for system in systems(args, &scenario)? {
                     for &seed in &seeds {
                         let publisher = publisher.clone();
                         let choice = Choice { nodes: nodes as u32, bytes, publisher, seed };
@@ -104,13 +104,14 @@ fn tasks(args: &Args) -> anyhow::Result<Vec<Task>> {
     Ok(tasks)
 }
 
-fn systems(args: &Args) -> anyhow::Result<Vec<String>> {
-    let mut systems: Vec<String> = match args.system.is_empty() {
-        true => SYSTEMS.map(String::from).into(),
-        false => args.system.clone(),
+fn systems(args: &Args, scenario: &Scenario) -> anyhow::Result<Vec<String>> {
+    let mut systems: Vec<String> = match (args.system.is_empty(), scenario.systems.is_empty()) {
+        (true, true) => SYSTEMS.map(String::from).into(),
+        (true, false) => scenario.systems.clone(),
+        (false, _) => args.system.clone(),
     };
     systems.iter().try_for_each(|system| check_name(system).map(|_| ()))?;
-    if args.seeds.is_some() {
+    if args.seeds.is_some() && scenario.systems.is_empty() {
         let missing: Vec<&str> =
             REFERENCES.into_iter().filter(|name| !systems.iter().any(|system| system == name)).collect();
         systems.extend(missing.into_iter().map(String::from));

@@ -37,11 +37,11 @@ impl Braidcast {
         SHARED.take();
         let seed = plan.choice.seed;
         let topic = Topic::new("lab").expect("it is short enough");
-        let ids = (0..plan.choice.nodes).map(|node| identity(seed, node).peer_id()).collect();
+        let ids = (0..plan.network.hosts.len() as u32).map(|node| identity(seed, node).peer_id()).collect();
         Self { seed, topic, ids }
     }
 
-    fn payload_of(&self, number: u32, bytes: u32) -> Bytes {
+    fn original(&self, number: u32, bytes: u32) -> Bytes {
         let mut payload = vec![0; bytes as usize];
         dice(self.seed, &format!("payload {number}")).fill(&mut payload);
         payload.into()
@@ -84,19 +84,31 @@ impl System for Braidcast {
     }
 
     fn publish(&self, number: u32, message: &Message) -> Command {
-        let payload = self.payload_of(number, message.bytes).into();
+        let payload = self.original(number, message.bytes).into();
         let content = Content { payload, ..Content::default() };
         let publish = Publish { ticket: number.into(), topic: self.topic.clone(), content };
         Command::Mesh(mesh::Command::Publish(publish))
     }
 
     fn payload(frame: &Frame) -> u64 {
-        let Some(Body::Mesh(mesh::Frame { body: Some(body) })) = &frame.body else { return 0 };
-        match body {
-            MeshBody::Manifest(manifest) => manifest.payload.len() as u64,
-            MeshBody::Chunk(chunk) => chunk.bytes.len() as u64,
-            _ => 0,
+        payload_of(frame).map_or(0, |payload| payload.len() as u64)
+    }
+
+    fn is_announcement(frame: &Frame) -> bool {
+        let Some(Body::Mesh(mesh::Frame { body: Some(body) })) = &frame.body else { return false };
+        matches!(body, MeshBody::Have(_) | MeshBody::IHave(_))
+    }
+
+    fn pollute(frame: &mut Frame) {
+        if let Some(payload) = payload_mut(frame).filter(|payload| !payload.is_empty()) {
+            let mut bytes = payload.to_vec();
+            bytes.iter_mut().zip(MARK).for_each(|(byte, mark)| *byte = mark);
+            *payload = bytes.into();
         }
+    }
+
+    fn is_polluted(frame: &Frame) -> bool {
+        payload_of(frame).is_some_and(|payload| payload.starts_with(&MARK))
     }
 
     /// Delivery is when an application would have validated what it was handed.
@@ -107,7 +119,7 @@ impl System for Braidcast {
             mesh::Event::Published { ticket, id, .. } => {
                 let number = u32::try_from(ticket).expect("tickets are numbers of ours");
                 let bytes = ledger.borrow().bytes(number);
-                published.insert(id, (number, this.payload_of(number, bytes)));
+                published.insert(id, (number, this.original(number, bytes)));
             }
             mesh::Event::Message(message) => {
                 let mut ledger = ledger.borrow_mut();
@@ -129,6 +141,27 @@ impl System for Braidcast {
         true
     }
 }
+
+fn payload_of(frame: &Frame) -> Option<&Bytes> {
+    let Some(Body::Mesh(mesh::Frame { body: Some(body) })) = &frame.body else { return None };
+    match body {
+        MeshBody::Manifest(manifest) => Some(&manifest.payload),
+        MeshBody::Chunk(chunk) => Some(&chunk.bytes),
+        _ => None,
+    }
+}
+
+fn payload_mut(frame: &mut Frame) -> Option<&mut Bytes> {
+    let Some(Body::Mesh(mesh::Frame { body: Some(body) })) = &mut frame.body else { return None };
+    match body {
+        MeshBody::Manifest(manifest) => Some(&mut manifest.payload),
+        MeshBody::Chunk(chunk) => Some(&mut chunk.bytes),
+        _ => None,
+    }
+}
+
+/// How a polluter's bytes begin.
+const MARK: [u8; 16] = *b"not what was sig";
 
 thread_local! {
     /// The pieces of the run that this thread is at, by their first bytes.

@@ -3,15 +3,19 @@
 //! A [`scenario`] is a TOML file in `crates/bench/scenarios`. A seed makes a [`network`] of it: hosts with rates and
 //! places, a random overlay, further connections, publishers. Every [`system`] then runs in that same network, in a
 //! world of `braidcast-sim`: [`braid`] is the production code, [`baseline`] what it is compared with. [`run`] does one
-//! run, [`outcome`] turns it into figures.
+//! run, [`outcome`] turns it into figures. A [`fault`] is part of a scenario; a [`script`] says when, an [`actor`] how.
 
+pub(crate) mod actor;
 pub(crate) mod baseline;
 pub(crate) mod braid;
+pub(crate) mod fault;
 pub(crate) mod network;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod scenario;
+pub(crate) mod script;
+pub(crate) mod stage;
 pub(crate) mod system;
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,8 @@ pub(crate) struct Host {
     added: Duration,
     /// Frames lost on its side, per million.
     pub(crate) loss_ppm: u32,
+    /// Everybody knows it.
+    pub(crate) is_hub: bool,
 }
 
 /// Two nodes that know each other; the first dialled.
@@ -34,6 +36,7 @@ pub(crate) type Pair = (u32, u32);
 pub(crate) struct Network {
     pub(crate) hosts: Vec<Host>,
     latency: Latency,
+    seed: u64,
     /// The overlay that is given to the systems that do not form their own.
     pub(crate) mesh: Vec<Pair>,
     /// Further connections.
@@ -46,19 +49,41 @@ impl Network {
         let hosts = hosts(scenario, nodes, &mut dice(seed, "hosts"));
         let mut graph = Graph::new(nodes);
         let overlay = scenario.overlay;
+        for (hub, _) in (0..).zip(&hosts).filter(|(_, host)| host.is_hub) {
+            graph.others.extend((0..nodes).filter(|&node| node != hub).map(|node| (node, hub)));
+            graph.known.extend((0..nodes).map(|node| (node.min(hub), node.max(hub))));
+        }
         graph.grow_mesh(overlay, &mut dice(seed, "mesh"));
         graph.grow_others(overlay, &mut dice(seed, "others"));
-        Self { hosts, latency: scenario.latency, mesh: graph.mesh, others: graph.others }
+        Self { hosts, latency: scenario.latency, seed, mesh: graph.mesh, others: graph.others }
+    }
+
+    /// Adds hosts like those of the first class, which nobody knows yet.
+    pub(crate) fn add_sybils(&mut self, scenario: &Scenario, count: u32, seed: u64) {
+        let mut rng = dice(seed, "sybils");
+        self.hosts.extend((0..count).map(|_| Host::draw(scenario, 0, &mut rng)));
     }
 
     /// One way between two hosts.
     pub(crate) fn latency(&self, a: u32, b: u32) -> Duration {
+        let pair = (a, b);
         let (a, b) = (&self.hosts[a as usize], &self.hosts[b as usize]);
         let base = match self.latency {
             Latency::Regions => LATENCY_MS[a.region][b.region],
             Latency::FixedMs(ms) => ms,
+            Latency::Drawn { least_ms, median_ms, most_ms } => {
+                let thousandth = self.pair_dice(pair).below(1_000);
+                let over = thousandth.saturating_sub(500);
+                // The upper half by the cube: most of it is near the median.
+                let tail = (most_ms - median_ms) * over.pow(3) / 500_u64.pow(3);
+                least_ms + (median_ms - least_ms) * thousandth.min(500) / 500 + tail
+            }
         };
         Duration::from_millis(base) + a.added + b.added
+    }
+
+    fn pair_dice(&self, (a, b): Pair) -> Rng {
+        dice(self.seed, &format!("latency {} {}", a.min(b), a.max(b)))
     }
 
     /// Mesh neighbours of each node, in order.
@@ -72,28 +97,37 @@ impl Network {
     }
 }
 
-/// Classes by exact share, regions by weight, both in random order.
+/// Classes by count and by exact share of the rest, regions by weight, both in random order.
 fn hosts(scenario: &Scenario, nodes: u32, rng: &mut Rng) -> Vec<Host> {
     let total: u64 = scenario.classes.iter().map(|class| u64::from(class.weight)).sum();
+    let counted: u32 = scenario.classes.iter().map(|class| class.count).sum();
+    let rest = u64::from(nodes.saturating_sub(counted));
     let mut classes: Vec<usize> = Vec::new();
-    let mut weight = 0;
+    let (mut weight, mut before) = (0, 0);
     for (at, class) in scenario.classes.iter().enumerate() {
         weight += u64::from(class.weight);
-        classes.resize((u64::from(nodes) * weight / total) as usize, at);
+        before += class.count;
+        let share = (rest * weight).checked_div(total).unwrap_or(0) as usize;
+        classes.resize(before as usize + share, at);
     }
+    classes.truncate(nodes as usize);
     rng.shuffle(&mut classes);
-    let host = |class: usize| {
+    classes.into_iter().map(|class| Host::draw(scenario, class, rng)).collect()
+}
+
+impl Host {
+    fn draw(scenario: &Scenario, class: usize, rng: &mut Rng) -> Self {
         let of = &scenario.classes[class];
-        Host {
+        Self {
             class,
             region: region(rng),
             up: of.up_mbps * 125_000,
             down: of.down_mbps * 125_000,
             added: Duration::from_millis(of.added_ms),
             loss_ppm: of.loss_ppm,
+            is_hub: of.is_hub,
         }
-    };
-    classes.into_iter().map(host).collect()
+    }
 }
 
 fn region(rng: &mut Rng) -> usize {

@@ -1,20 +1,18 @@
 //! One run of one system.
 
-use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
-use braidcast_core::{
-    machine::{Budget, Duration, Machine},
-    wire::PeerId,
-};
-use braidcast_sim::{LinkProfile, NodeIndex, NodeProfile, Verdict, Window, World};
+use braidcast_core::machine::Duration;
+use braidcast_sim::World;
 
 use super::{
+    actor::Actor,
     baseline::floor,
     braid::Braidcast,
-    dice,
     outcome::{Ledger, Outcome, Received},
     plan::Plan,
-    scenario::ColdWindow,
+    script::script,
+    stage::Stage,
     system::{EcBitmap, Gossipsub, System},
 };
 
@@ -51,11 +49,12 @@ pub(crate) fn run(plan: &Plan, system: &str) -> anyhow::Result<Outcome> {
 }
 
 fn floor(plan: &Plan, name: &str) -> Outcome {
-    let mut delays = Vec::new();
+    let (mut delays, counted) = (Vec::new(), plan.counted());
     let mut trace = blake3::Hasher::new();
     for message in plan.messages.iter().filter(|message| message.is_measured) {
         let arrivals = floor::arrivals(&plan.network, message.node, message.bytes.into());
-        for (_, delay) in (0..).zip(arrivals).filter(|&(node, _)| node != message.node) {
+        let counts = |node: usize| counted[node] && node != message.node as usize;
+        for (_, delay) in arrivals.into_iter().enumerate().filter(|&(node, _)| counts(node)) {
             trace.update(&delay.unwrap_or(u64::MAX).to_le_bytes());
             delays.push(delay);
         }
@@ -63,85 +62,41 @@ fn floor(plan: &Plan, name: &str) -> Outcome {
     Outcome::of(plan, name, delays, trace.finalize().to_hex().to_string(), |_| {})
 }
 
-/// Publishes the plan's messages in a world of this system, until nothing moves any more.
+/// Plays the plan's script in a world of this system, until nothing moves any more.
 pub(crate) fn spread<S: System>(plan: &Plan, name: &str, system: &S) -> Outcome {
     let ledger = Rc::new(RefCell::new(Ledger::new(plan)));
-    let mut world = populate(plan, system);
-    let mut observe = system.observer(ledger.clone());
-    world.observe(move |time, node, event| {
-        observe(time, node, event);
-        None
-    });
-    let counted = ledger.clone();
-    world.intercept(move |_, _, frame| {
-        counted.borrow_mut().payload += S::payload(frame);
-        Verdict::Deliver
-    });
-    let mut before = Received::default();
-    let mut is_measuring = false;
-    for (number, message) in (0..).zip(&plan.messages) {
-        world.run_until(message.at);
-        if message.is_measured && !is_measuring {
-            (before, is_measuring) = (received(&world, &ledger), true);
+    let mut stage = Stage::new(plan, system);
+    stage.watch(&ledger);
+    let measured = plan.messages.iter().find(|message| message.is_measured).map(|message| message.at);
+    let mut before = None;
+    for (at, act) in script(plan) {
+        if before.is_none() && Some(at) == measured {
+            stage.world.run_until(at);
+            before = Some(received(&stage.world, &ledger));
         }
-        world.command(NodeIndex(message.node), system.publish(number, message));
+        stage.play(at, act, &ledger);
     }
-    finish(&mut world, &ledger);
-    let after = received(&world, &ledger);
-    if let Some(report) = world.reports().first() {
-        eprintln!("{} offences, {} bans; the first: {report:?}", world.reports().len(), world.bans().len());
-    }
-    let received = Received { payload: after.payload - before.payload, all: after.all - before.all };
-    let trace = blake3::Hash::from(world.trace_hash()).to_hex().to_string();
+    finish(&mut stage.world, &ledger);
+    let (before, after) = (before.unwrap_or_default(), received(&stage.world, &ledger));
+    let received =
+        Received { payload: after.payload - before.payload, all: after.all.saturating_sub(before.all) };
+    let place = |peer| stage.world.node(peer).expect("only nodes of the world are banned").0;
+    let bans = stage.world.bans().iter().map(|ban| (ban.node.0, place(&ban.peer)));
+    ledger.borrow_mut().conduct.bans = bans.collect();
+    let trace = blake3::Hash::from(stage.world.trace_hash()).to_hex().to_string();
+    Outcome::new(plan, name, &ledger.borrow(), received, trace)
+}
+
+fn received<S: System>(world: &World<Actor<S>>, ledger: &RefCell<Ledger>) -> Received {
     let ledger = ledger.borrow();
-    Outcome::new(plan, name, &ledger, received, trace)
-}
-
-fn populate<S: System>(plan: &Plan, system: &S) -> World<S::Machine> {
-    let mut world = World::new(plan.choice.seed);
-    let computing = plan.scenario.computing;
-    let mesh = plan.network.mesh_neighbours();
-    for (node, host) in (0..).zip(&plan.network.hosts) {
-        let neighbours: BTreeSet<PeerId> =
-            mesh[node as usize].iter().map(|&other| system.peer(other)).collect();
-        let rng = dice(plan.choice.seed, &format!("machine {node}"));
-        let machine = system.machine(plan, node, neighbours, rng);
-        let handling = if system.verifies_frames() { computing.handling_us } else { 0 };
-        let profile = NodeProfile {
-            work_budget: WORK,
-            work_slice: Duration::from_micros(WORK.0 as u64 / computing.work_mb_per_s.max(1)),
-            bulk_handling: Duration::from_micros(handling),
-            ..NodeProfile::rates(host.up, host.down)
-        };
-        let index = world.add_node(system.peer(node), machine, profile);
-        if let Some(command) = system.start() {
-            world.command(index, command);
-        }
-    }
-    let window = match plan.scenario.cold_window {
-        Some(ColdWindow { first, extra }) => Window::Cold { first, extra },
-        None => Window::default(),
-    };
-    for &(a, b) in plan.network.mesh.iter().chain(&plan.network.others) {
-        let hosts = [a, b].map(|node| plan.network.hosts[node as usize]);
-        let profile = LinkProfile {
-            window,
-            loss_ppm: hosts[0].loss_ppm + hosts[1].loss_ppm,
-            ..LinkProfile::new(plan.network.latency(a, b))
-        };
-        world.connect_with(NodeIndex(a), NodeIndex(b), profile).expect("nobody is banned or stopped yet");
-    }
-    world
-}
-
-fn received<M: Machine>(world: &World<M>, ledger: &RefCell<Ledger>) -> Received {
-    let usage = world.nodes().map(|node| world.usage(node).received);
+    let counted = world.nodes().filter(|node| ledger.counts(node.0));
+    let usage = counted.map(|node| world.usage(node).received);
     let all = usage.map(|traffic| traffic.bulk_bytes + traffic.control_bytes).sum();
-    Received { payload: ledger.borrow().payload, all }
+    Received { payload: ledger.payload, all }
 }
 
 /// Until no payload has moved for a while, or for good.
-fn finish<M: Machine>(world: &mut World<M>, ledger: &RefCell<Ledger>) {
+fn finish<S: System>(world: &mut World<Actor<S>>, ledger: &RefCell<Ledger>) {
     let end = world.time() + PATIENCE;
     let mut last = (ledger.borrow().payload, world.time());
     while world.time() < end {
@@ -155,8 +110,6 @@ fn finish<M: Machine>(world: &mut World<M>, ledger: &RefCell<Ledger>) {
     }
 }
 
-/// One slice of work: as long as it lasts, a node computes nothing else.
-const WORK: Budget = Budget(2 * 1024 * 1024);
 const LOOK: Duration = Duration::from_millis(250);
 /// Longer than three heartbeats of gossip.
 const QUIET: Duration = Duration::from_secs(3);

@@ -3,6 +3,8 @@
 use anyhow::Context as _;
 use serde::Deserialize;
 
+use super::fault::Faults;
+
 /// A setting to run systems in.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +28,20 @@ pub(crate) struct Scenario {
     pub(crate) load: Load,
     #[serde(default)]
     pub(crate) computing: Computing,
+    /// What goes wrong.
+    #[serde(default)]
+    pub(crate) faults: Faults,
+    /// The systems that it makes sense for; all when not given.
+    #[serde(default)]
+    pub(crate) systems: Vec<String>,
+    /// What [`Outcome::in_time`](super::outcome::Outcome::in_time) is about.
+    #[serde(default = "deadline_ms")]
+    pub(crate) deadline_ms: u64,
+}
+
+/// Filecoin's, of the gossipsub v1.1 evaluation.
+fn deadline_ms() -> u64 {
+    6_000
 }
 
 /// One-way latency between hosts.
@@ -36,6 +52,8 @@ pub(crate) enum Latency {
     Regions,
     /// The same between all.
     FixedMs(u64),
+    /// Each pair its own: half of them between `least_ms` and `median_ms`, the others up to `most_ms`.
+    Drawn { least_ms: u64, median_ms: u64, most_ms: u64 },
 }
 
 /// See [`braidcast_sim::Window::Cold`].
@@ -58,7 +76,14 @@ fn extra() -> u64 {
 pub(crate) struct Class {
     pub(crate) name: String,
     /// Its share of the nodes, relative to the other classes.
+    #[serde(default)]
     pub(crate) weight: u32,
+    /// This many nodes, before the others share the rest.
+    #[serde(default)]
+    pub(crate) count: u32,
+    /// Everybody knows these nodes, as a room's tabs know its relay.
+    #[serde(default)]
+    pub(crate) is_hub: bool,
     pub(crate) up_mbps: u64,
     pub(crate) down_mbps: u64,
     /// One-way latency that its access adds.
@@ -91,6 +116,8 @@ pub(crate) struct Load {
     pub(crate) messages: u32,
     /// Nodes that publish them, in turn.
     pub(crate) publishers: u32,
+    /// When the first is published: meshes form before.
+    pub(crate) starts_ms: u64,
     /// Between one message and the next.
     pub(crate) spacing_us: u64,
     /// Messages of the same length that other nodes publish before, one every [`Load::warm_spacing_ms`]: links find
@@ -101,7 +128,14 @@ pub(crate) struct Load {
 
 impl Default for Load {
     fn default() -> Self {
-        Self { messages: 1, publishers: 1, spacing_us: 0, warm_messages: 0, warm_spacing_ms: 4_000 }
+        Self {
+            messages: 1,
+            publishers: 1,
+            starts_ms: 10_000,
+            spacing_us: 0,
+            warm_messages: 0,
+            warm_spacing_ms: 4_000,
+        }
     }
 }
 
@@ -123,8 +157,34 @@ impl Default for Computing {
     }
 }
 
+/// Names and texts.
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),*]
+    };
+}
+
 /// Every scenario's name and text.
-const FILES: &[(&str, &str)] = &[("pop-1000", include_str!("../../scenarios/pop-1000.toml"))];
+pub(crate) const FILES: &[(&str, &str)] = files![
+    "pop-1000",
+    "pop-1000-cold",
+    "burst",
+    "burst-64",
+    "burst-small",
+    "browser-room",
+    "home",
+    "interop",
+    "ton",
+    "churn",
+    "partition",
+    "freeriders",
+    "silent",
+    "polluters",
+    "sybil",
+    "eclipse",
+    "eclipse-network",
+    "eclipse-publishers",
+];
 
 impl Scenario {
     /// By the name of a scenario of ours, or by the path of a TOML file.

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// A protocol, as it is put into a world and read there.
-pub(crate) trait System {
+pub(crate) trait System: 'static {
     type Machine: Machine<Event = Self::Event>;
     /// What the machine says to applications.
     type Event: 'static;
@@ -44,6 +44,17 @@ pub(crate) trait System {
 
     /// Payload bytes in a frame.
     fn payload(frame: &<Self::Machine as Machine>::Frame) -> u64;
+
+    /// True for a control frame that says what its sender has.
+    fn is_announcement(frame: &<Self::Machine as Machine>::Frame) -> bool;
+
+    /// Puts other bytes into a frame that carries payload, and a mark on them; nothing where payloads are not simulated.
+    fn pollute(_: &mut <Self::Machine as Machine>::Frame) {}
+
+    /// True when payload in the frame bears the mark of [`System::pollute`].
+    fn is_polluted(_: &<Self::Machine as Machine>::Frame) -> bool {
+        false
+    }
 
     /// Writes what a machine says into the ledger.
     fn observer(&self, ledger: Rc<RefCell<Ledger>>) -> Observer<Self>;
@@ -85,6 +96,10 @@ impl System for Gossipsub {
         }
     }
 
+    fn is_announcement(frame: &gossip::Frame) -> bool {
+        matches!(frame, gossip::Frame::IHave(_))
+    }
+
     fn observer(&self, ledger: Rc<RefCell<Ledger>>) -> Observer<Self> {
         Box::new(move |time, node, Delivered(number)| {
             ledger.borrow_mut().deliver(number, node.0, time, Duration::ZERO);
@@ -117,6 +132,10 @@ impl System for EcBitmap {
             coded::Frame::Part { len, .. } => u64::from(*len),
             _ => 0,
         }
+    }
+
+    fn is_announcement(frame: &coded::Frame) -> bool {
+        matches!(frame, coded::Frame::Bitmap { .. })
     }
 
     fn observer(&self, ledger: Rc<RefCell<Ledger>>) -> Observer<Self> {

@@ -27,6 +27,17 @@ fn pop(nodes: u32, bytes: u64, system: &str) -> Outcome {
     run(&plan(text, nodes, bytes, 1), system).expect("a system of ours")
 }
 
+/// Braidcast in a scenario of ours, made small.
+fn small(scenario: &str, nodes: u32, bytes: u64, messages: u32) -> Outcome {
+    let mut scenario = Scenario::named(scenario).expect("a scenario of ours");
+    scenario.load.messages = messages;
+    let publisher = scenario.classes[0].name.clone();
+    let plan = Plan::draw(&scenario, Choice { nodes, bytes, publisher, seed: 1 }).expect("it can be drawn");
+    let outcome = run(&plan, "braidcast-open").expect("a system of ours");
+    assert_eq!((outcome.corrupt, outcome.corrupt_forwarded, outcome.honest_bans), (0, 0, 0), "{outcome:?}");
+    outcome
+}
+
 /// 1 MiB at 6.25 MB/s is 167.8 ms; then 70 ms of latency.
 #[test]
 fn a_message_to_one_neighbour_takes_what_arithmetic_says() {
@@ -108,5 +119,45 @@ fn no_system_beats_the_best_path_over_all_connections() {
             ];
             assert!(pairs.iter().all(|(ours, best)| ours > best), "{system}, seed {seed}: {pairs:?}");
         }
+    }
+}
+
+#[test]
+fn whoever_stays_receives_everything_while_others_come_and_go() {
+    assert_eq!(small("churn", 30, 100_000, 3).delivered, 1.0);
+    assert_eq!(small("browser-room", 30, 100_000, 1).delivered, 1.0);
+}
+
+#[test]
+fn two_halves_that_meet_again_are_one_network() {
+    assert_eq!(small("partition", 30, 50_000, 2).delivered, 1.0);
+}
+
+#[test]
+fn who_takes_and_gives_nothing_stops_nobody() {
+    for scenario in ["freeriders", "silent"] {
+        assert_eq!(small(scenario, 40, 300_000, 1).delivered, 1.0, "{scenario}");
+    }
+}
+
+#[test]
+fn whoever_pollutes_is_banned_by_all_whom_it_sends_to() {
+    let outcome = small("polluters", 40, 300_000, 1);
+    assert_eq!((outcome.delivered, outcome.unpunished), (1.0, 0));
+    assert!(outcome.attacked > 20, "{outcome:?}");
+}
+
+#[test]
+fn sybils_keep_nothing_from_anybody() {
+    for scenario in ["sybil", "eclipse", "eclipse-publishers"] {
+        assert_eq!(small(scenario, 10, 2_048, 10).in_time, 1.0, "{scenario}");
+    }
+}
+
+/// Every file, in a run that is small enough for a test.
+#[test]
+fn every_scenario_runs() {
+    for scenario in ["pop-1000-cold", "burst", "burst-64", "burst-small", "home", "interop", "ton"] {
+        assert_eq!(small(scenario, 20, 20_000, 2).delivered, 1.0, "{scenario}");
     }
 }

@@ -26,8 +26,14 @@ pub(crate) struct Summary {
     pub(crate) control_share: f64,
     /// The worst run's share of receivers.
     pub(crate) delivered: f64,
-    /// Over all runs.
+    /// The worst run's.
+    pub(crate) in_time: f64,
+    /// Over all runs, as what follows.
     pub(crate) corrupt: u64,
+    pub(crate) corrupt_forwarded: u64,
+    pub(crate) honest_bans: u64,
+    pub(crate) attacked: u64,
+    pub(crate) unpunished: u64,
     /// Median p99 over that of the better gossipsub 1.2, with or without heartbeat gossip.
     pub(crate) p99_over_gossip: Option<f64>,
     /// Median p99 over that of the floor.
@@ -70,6 +76,7 @@ fn setting(summary: &Summary) -> (&str, u32, u64, &str) {
 fn of_group(group: &[&Outcome]) -> Summary {
     let first = group[0];
     let median_of = |field: fn(&Outcome) -> f64| median(group.iter().map(|outcome| field(outcome)).collect());
+    let sum_of = |field: fn(&Outcome) -> u64| group.iter().map(|outcome| field(outcome)).sum();
     let time_of = |field: fn(&Outcome) -> Option<f64>| {
         let times = group.iter().map(|outcome| field(outcome).unwrap_or(f64::INFINITY)).collect();
         Some(median(times)).filter(|time| time.is_finite())
@@ -88,7 +95,12 @@ fn of_group(group: &[&Outcome]) -> Summary {
         copies: median_of(|outcome| outcome.copies),
         control_share: median_of(|outcome| outcome.control_share),
         delivered: group.iter().map(|outcome| outcome.delivered).fold(1.0, f64::min),
-        corrupt: group.iter().map(|outcome| outcome.corrupt).sum(),
+        in_time: group.iter().map(|outcome| outcome.in_time).fold(1.0, f64::min),
+        corrupt: sum_of(|outcome| outcome.corrupt),
+        corrupt_forwarded: sum_of(|outcome| outcome.corrupt_forwarded),
+        honest_bans: sum_of(|outcome| outcome.honest_bans),
+        attacked: sum_of(|outcome| outcome.attacked),
+        unpunished: sum_of(|outcome| outcome.unpunished),
         p99_over_gossip: None,
         p99_over_floor: None,
     }
@@ -144,6 +156,17 @@ pub(crate) fn table(summaries: &[Summary]) -> String {
             summary.control_share * 100.0,
             summary.delivered,
         );
+        if summary.attacked + summary.honest_bans + summary.corrupt > 0 {
+            text += &format!(
+                "{:20} {} corrupt deliveries, {} corrupt frames forwarded, {} of {} attacks unpunished, {} honest nodes banned\n",
+                "",
+                summary.corrupt,
+                summary.corrupt_forwarded,
+                summary.unpunished,
+                summary.attacked,
+                summary.honest_bans,
+            );
+        }
     }
     text
 }
@@ -153,24 +176,9 @@ mod tests {
     use super::*;
 
     fn outcome(system: &str, seed: u64, p99_ms: Option<f64>) -> Outcome {
-        Outcome {
-            sim: "test".into(),
-            nodes: 10,
-            bytes: 1,
-            publisher: "fast".into(),
-            seed,
-            system: system.into(),
-            p50_ms: Some(1.0),
-            p90_ms: Some(2.0),
-            p99_ms,
-            last_ms: p99_ms,
-            delivered: if p99_ms.is_some() { 1.0 } else { 0.5 },
-            copies: seed as f64,
-            control_share: 0.0,
-            corrupt: 1,
-            trace: String::new(),
-            curve: Vec::new(),
-        }
+        let delivered = if p99_ms.is_some() { 1.0 } else { 0.5 };
+        let (system, copies) = (system.to_owned(), seed as f64);
+        Outcome { seed, system, p99_ms, delivered, copies, corrupt: 1, ..Outcome::default() }
     }
 
     #[test]
