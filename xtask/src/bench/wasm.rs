@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// Only messages of this many bytes.
     #[arg(long)]
     bytes: Option<usize>,
-    /// A tenth of the time per figure.
+    /// A tenth of the time per figure, in which a busy machine may not have optimised the code yet.
     #[arg(long)]
     quick: bool,
 }
