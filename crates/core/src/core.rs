@@ -7,8 +7,9 @@ use braidcast_mesh::{self as mesh, Mesh};
 use braidcast_wire::{Identity, PeerId, Topic};
 
 use crate::{
-    flow::{ACK_DELAY, LinkFlow, Pace},
+    flow::{ACK_DELAY, LinkFlow},
     frame::{Body, Frame},
+    pace::Pace,
 };
 
 /// How a node behaves.
@@ -118,6 +119,11 @@ impl Core {
                     self.outbox.push(Output::Disconnect { peer, until: now.time });
                 }
             }
+            Some(Body::Ping(number)) => self.outbox.send(peer, Body::Pong(number).into()),
+            Some(Body::Pong(number)) => {
+                flow.on_pong(now.time, number);
+                flow.round_trip().into_iter().for_each(|rtt| self.mesh.set_round_trip(peer, rtt));
+            }
             None => {}
         }
     }
@@ -139,7 +145,9 @@ impl Machine for Core {
     fn handle(&mut self, now: Now, input: Input<Frame, Command>) {
         match input {
             Input::Connected { peer, direction } => {
-                self.links.insert(peer, LinkFlow::default());
+                let mut flow = LinkFlow::default();
+                self.outbox.send(peer, Body::Ping(flow.ping(now.time)).into());
+                self.links.insert(peer, flow);
                 self.mesh.handle(now, Input::Connected { peer, direction });
             }
             Input::Disconnected { peer } => {

@@ -6,7 +6,7 @@ use braidcast_mesh as mesh;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
     /// Whose it is; `None` is a frame of a later version, and ignored.
-    #[prost(oneof = "Body", tags = "1, 2")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4")]
     pub body: Option<Body>,
 }
 
@@ -20,6 +20,12 @@ pub enum Body {
     /// may send more.
     #[prost(uint64, tag = "2")]
     Ack(u64),
+    /// To be answered at once: a link's round trip is known before the first bulk frame. The number is the asker's.
+    #[prost(uint64, tag = "3")]
+    Ping(u64),
+    /// The answer, with the same number.
+    #[prost(uint64, tag = "4")]
+    Pong(u64),
 }
 
 impl Frame {

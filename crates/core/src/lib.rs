@@ -13,6 +13,8 @@ mod flow;
 pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
+mod pace;
+mod windowed;
 
 pub use braidcast_machine as machine;
 pub use braidcast_mesh as mesh;

@@ -69,6 +69,28 @@ impl Mesh {
         }
     }
 
+    /// Lets all neighbours ask for pieces of a message of ours once each piece went to one of them. Before, a piece that
+    /// nobody has yet is worth more than any that was asked for.
+    pub(crate) fn let_all_ask(&mut self, id: MessageId, now: Time) {
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        if transfer.take_spread() {
+            let peers: Vec<PeerId> = transfer.neighbours.keys().copied().collect();
+            peers.into_iter().for_each(|peer| self.let_ask(peer, id, now));
+        }
+    }
+
+    /// Lets a neighbour ask for any piece of a message of ours: nothing is left to be pushed to it.
+    pub(crate) fn let_ask(&mut self, peer: PeerId, id: MessageId, now: Time) {
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        if !transfer.is_ours || transfer.manifest.is_inline() {
+            return;
+        }
+        let neighbour = transfer.neighbour(peer);
+        if !neighbour.is_done && !core::mem::replace(&mut neighbour.may_ask, true) {
+            self.tell_done(peer, id, now);
+        }
+    }
+
     /// Stops everybody who might send more of a message. Not batched when it is large: each moment costs a piece.
     pub(crate) fn tell_all_done(&mut self, id: MessageId, now: Time) {
         let Some(transfer) = self.transfers.get(&id) else { return };

@@ -164,6 +164,13 @@ impl Mesh {
         self.links.get(&peer).is_some_and(Link::has_bulk)
     }
 
+    /// The shortest round trip to a connected peer that was measured of late: near peers make better neighbours.
+    pub fn set_round_trip(&mut self, peer: PeerId, round_trip: Duration) {
+        if self.links.contains_key(&peer) {
+            self.overlay.set_round_trip(peer, round_trip);
+        }
+    }
+
     fn on_connected(&mut self, peer: PeerId, direction: Direction) {
         self.links.insert(peer, Link::new(direction));
         if !self.record.is_empty() {
@@ -181,6 +188,7 @@ impl Mesh {
 
     fn on_disconnected(&mut self, peer: PeerId) {
         let Some(link) = self.links.remove(&peer) else { return };
+        self.overlay.forget_round_trip(peer);
         for topic in link.topics {
             self.overlay.on_peer_left(peer, &topic);
             self.outbox.event(Event::Left { peer, topic });
@@ -241,7 +249,9 @@ impl Mesh {
         self.overlay.subscribe(&topic);
         let join = alloc::vec![topic.as_str().into()];
         self.tell_concerned(&topic, &Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
-        self.fill(&topic, now);
+        let (overlay, mut scene) = self.scene(now);
+        let changes = overlay.fill(&topic, &mut scene);
+        self.apply(changes);
         self.heartbeat_at.get_or_insert(now + self.config.heartbeat);
     }
 
@@ -301,8 +311,10 @@ impl Mesh {
     /// Our own message is coded and hashed: sign it and offer it.
     fn on_encoded(&mut self, encode: Encode, now: Now) {
         let (ticket, topic) = (encode.publish.ticket, encode.publish.topic.clone());
+        let is_long = encode.publish.content.payload.len() > WIDE_BYTES;
+        let count = if is_long { 0 } else { WIDE_PEERS };
         let (overlay, mut scene) = self.scene(now.time);
-        let audience = overlay.audience(&topic, &mut scene);
+        let audience = overlay.audience(&topic, count, &mut scene);
         if audience.is_empty() {
             return self.outbox.event(Event::Refused { ticket, error: PublishError::NoPeers { topic } });
         }
@@ -361,7 +373,9 @@ impl Mesh {
         if self.config.introduces {
             self.introduce(peer, &topic);
         }
-        self.fill(&topic, now);
+        let (overlay, scene) = self.scene(now);
+        let changes = overlay.welcome(peer, &topic, &scene);
+        self.apply(changes);
         self.outbox.event(Event::Joined { peer, topic });
         Ok(())
     }
@@ -565,13 +579,6 @@ impl Mesh {
         }
     }
 
-    /// Takes peers into a topic's mesh while there are fewer than wanted.
-    fn fill(&mut self, topic: &Topic, now: Time) {
-        let (overlay, mut scene) = self.scene(now);
-        let changes = overlay.fill(topic, &mut scene);
-        self.apply(changes);
-    }
-
     fn scene(&mut self, now: Time) -> (&mut Overlay, Scene<'_>) {
         let scene = Scene { now, params: &self.params, scores: &self.scores, rng: &mut self.rng };
         (&mut self.overlay, scene)
@@ -609,6 +616,10 @@ impl Mesh {
 const OUTBOX_FRAMES: usize = 4 * limits::PEERS;
 /// Names of 256 bytes each, and what protobuf adds, stay below the limit of a control frame.
 const TOPICS_PER_FRAME: usize = limits::CONTROL_FRAME_BYTES / (limits::TOPIC_BYTES + 8);
+/// A message of our own of at most this length goes to this many subscribers, not only to the mesh: it is on
+/// its way in a moment whatever the uplink. After simulations.
+const WIDE_BYTES: usize = 128 * 1024;
+const WIDE_PEERS: usize = 32;
 /// Messages of our own that wait to be encoded. Guess.
 const ENCODES: usize = 64;
 /// Most points of minor offences in a heartbeat. Guess: a ban takes five of them.

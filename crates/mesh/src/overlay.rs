@@ -1,6 +1,7 @@
 //! Who subscribes to what, and which of them are neighbours: GRAFT, PRUNE and back-off after gossipsub v1.1,
 //! <https://github.com/libp2p/specs/blob/master/pubsub/gossipsub/gossipsub-v1.1.md>.
 
+mod proximity;
 mod upkeep;
 
 use alloc::{
@@ -25,6 +26,8 @@ pub(crate) struct Overlay {
     topics: BTreeMap<Topic, TopicMesh>,
     /// Connected peers by topic, whether or not it is ours.
     subscribers: BTreeMap<Topic, BTreeMap<PeerId, Direction>>,
+    /// Of connected peers, as far as it is known.
+    round_trips: BTreeMap<PeerId, Duration>,
     /// A mesh has changed since lanes were given.
     is_changed: bool,
 }
@@ -154,8 +157,9 @@ impl Overlay {
         was_neighbour
     }
 
-    /// Whom to offer a message of our own to: the mesh, filled up with other subscribers.
-    pub(crate) fn audience(&mut self, topic: &Topic, scene: &mut Scene<'_>) -> Vec<PeerId> {
+    /// Whom to offer a message of our own to: the mesh, filled up with other subscribers to
+    /// the target, and at least to `count`.
+    pub(crate) fn audience(&mut self, topic: &Topic, count: usize, scene: &mut Scene<'_>) -> Vec<PeerId> {
         let known = self.subscribers.get(topic);
         let is_here = |peer: &PeerId| known.is_some_and(|peers| peers.contains_key(peer));
         let mesh = self.topics.get(topic);
@@ -165,7 +169,8 @@ impl Overlay {
             .copied()
             .filter(is_here)
             .collect();
-        let missing = scene.params.of(topic).mesh_target.saturating_sub(audience.len());
+        let count = count.max(scene.params.of(topic).mesh_target);
+        let missing = count.saturating_sub(audience.len());
         let others = known.into_iter().flat_map(BTreeMap::keys).copied();
         let others = others.filter(|peer| !audience.contains(peer)).collect();
         audience.extend(sample(others, missing, scene.rng));

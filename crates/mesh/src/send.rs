@@ -67,6 +67,7 @@ impl Mesh {
         let &id = self.links.get(&peer)?.queue.front()?;
         let Some((next, transfer)) = self.next(peer, id, now) else {
             self.links.get_mut(&peer)?.queue.pop_front();
+            self.let_ask(peer, id, now);
             return None;
         };
         match next {
@@ -99,6 +100,7 @@ impl Mesh {
         } else {
             self.outbox.trace(Trace::SentPiece { to: peer, bytes: bytes.len() });
             if is_ours {
+                self.let_all_ask(place.message, now);
                 self.tell_progress(place.message);
             }
         }

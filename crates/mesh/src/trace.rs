@@ -155,6 +155,8 @@ pub enum Parting {
     Theirs,
     /// There were too many.
     Surplus,
+    /// A nearer peer took its place.
+    Farther,
     /// It misbehaves or serves nobody.
     Unwelcome,
     /// We left the topic.

@@ -26,6 +26,8 @@ pub(crate) struct Transfer {
     pub(crate) neighbours: BTreeMap<PeerId, Neighbour>,
     /// We published it.
     pub(crate) is_ours: bool,
+    /// Ours, and each piece went to some neighbour: all were told that they may ask.
+    pub(crate) is_spread: bool,
     /// When the payload was there and verified.
     pub(crate) whole_at: Option<Time>,
     /// When bytes of it last came or went.
@@ -66,6 +68,8 @@ pub(crate) struct Neighbour {
     pub(crate) is_paused: bool,
     /// It needs no more.
     pub(crate) is_done: bool,
+    /// It was told that it may ask for any piece of our message.
+    pub(crate) may_ask: bool,
     /// Pieces that it announced or sent to us, per generation.
     pub(crate) announced: Vec<PieceSet>,
     /// Pieces that we sent to it, per generation. The link is reliable: it will have them.
@@ -124,6 +128,7 @@ impl Transfer {
             generations,
             neighbours: BTreeMap::new(),
             is_ours: false,
+            is_spread: false,
             whole_at: None,
             moved_at: now,
             is_excused: false,
@@ -136,10 +141,7 @@ impl Transfer {
     /// The neighbour's entry, made when it is new.
     pub(crate) fn neighbour(&mut self, peer: PeerId) -> &mut Neighbour {
         let count = self.generations.len();
-        // The publisher holds everything without saying so.
-        let is_done = peer == self.manifest.publisher;
         self.neighbours.entry(peer).or_insert_with(|| Neighbour {
-            is_done,
             announced: alloc::vec![PieceSet::default(); count],
             sent: alloc::vec![PieceSet::default(); count],
             hashes: alloc::vec![false; count],
@@ -195,6 +197,18 @@ impl Transfer {
         } else if !neighbour.wants.contains(&(generation, piece)) {
             neighbour.wants.push_back((generation, piece));
         }
+    }
+
+    /// True once, when every piece of a message of ours went to some neighbour. Then neighbours are pushed their lanes,
+    /// as by anybody.
+    pub(crate) fn take_spread(&mut self) -> bool {
+        if !self.is_ours || self.is_spread || self.generations.iter().any(|pieces| pieces.copies.contains(&0))
+        {
+            return false;
+        }
+        self.is_spread = true;
+        self.neighbours.values_mut().for_each(|neighbour| neighbour.push = neighbour.push.min(Push::Lane));
+        true
     }
 
     /// Notes that a frame goes to `peer` now.

@@ -17,9 +17,23 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Overlay {
-    /// Takes peers in while there are fewer than wanted; a new subscriber need not wait for the heartbeat.
+    /// Takes in a new subscriber at once while there are hardly any neighbours; else it waits for the heartbeat, when
+    /// round trips are known.
+    pub(crate) fn welcome(&mut self, peer: PeerId, topic: &Topic, scene: &Scene<'_>) -> Vec<Change> {
+        let may = self.candidates(topic, scene).any(|(candidate, _)| candidate == peer);
+        if !may
+            || !scene.scores.is_welcome(peer)
+            || self.mesh(topic).count() >= AT_ONCE.min(scene.params.of(topic).mesh_target)
+        {
+            return Vec::new();
+        }
+        self.graft(topic, alloc::vec![peer])
+    }
+
+    /// Takes in half of those that are missing, since others take us in meanwhile.
     pub(crate) fn fill(&mut self, topic: &Topic, scene: &mut Scene<'_>) -> Vec<Change> {
-        let missing = scene.params.of(topic).mesh_target.saturating_sub(self.mesh(topic).count());
+        let target = scene.params.of(topic).mesh_target;
+        let missing = target.saturating_sub(self.mesh(topic).count()).div_ceil(2);
         let mut changes = self.fill_quota(topic, missing, scene);
         let missing = missing - changes.len();
         let candidates = scene.rng.shuffled(self.candidates(topic, scene).map(|(peer, _)| peer));
@@ -27,7 +41,8 @@ impl Overlay {
             candidates.into_iter().partition(|&peer| scene.scores.is_welcome(peer));
         // Better than nobody.
         let few = ENOUGH.saturating_sub(self.mesh(topic).count() + good.len());
-        let chosen = good.into_iter().take(missing).chain(bad.into_iter().take(few)).collect();
+        let mut chosen = self.pick(good, missing);
+        chosen.extend(bad.into_iter().take(few));
         changes.extend(self.graft(topic, chosen));
         changes
     }
@@ -45,7 +60,11 @@ impl Overlay {
     }
 
     /// Subscribers that may be grafted.
-    fn candidates(&self, topic: &Topic, scene: &Scene<'_>) -> impl Iterator<Item = (PeerId, Direction)> + '_ {
+    pub(super) fn candidates(
+        &self,
+        topic: &Topic,
+        scene: &Scene<'_>,
+    ) -> impl Iterator<Item = (PeerId, Direction)> + '_ {
         let now = scene.now;
         let mesh = self.topics.get(topic).filter(|mesh| mesh.is_subscribed);
         let known = mesh.and_then(|_| self.subscribers.get(topic)).into_iter().flatten();
@@ -57,18 +76,24 @@ impl Overlay {
         known.map(|(&peer, &direction)| (peer, direction)).filter(move |(peer, _)| may(peer))
     }
 
-    fn is_outbound(&self, peer: PeerId, topic: &Topic) -> bool {
+    pub(super) fn is_outbound(&self, peer: PeerId, topic: &Topic) -> bool {
         self.subscribers.get(topic).and_then(|peers| peers.get(&peer)) == Some(&Direction::Outbound)
     }
 
-    fn graft(&mut self, topic: &Topic, chosen: Vec<PeerId>) -> Vec<Change> {
+    pub(super) fn graft(&mut self, topic: &Topic, chosen: Vec<PeerId>) -> Vec<Change> {
         let Some(mesh) = self.topics.get_mut(topic) else { return Vec::new() };
         mesh.mesh.extend(&chosen);
         self.is_changed |= !chosen.is_empty();
         chosen.into_iter().map(|peer| Change::Graft { peer, topic: topic.clone() }).collect()
     }
 
-    fn prune(&mut self, topic: &Topic, chosen: Vec<PeerId>, why: Parting, now: Time) -> Vec<Change> {
+    pub(super) fn prune(
+        &mut self,
+        topic: &Topic,
+        chosen: Vec<PeerId>,
+        why: Parting,
+        now: Time,
+    ) -> Vec<Change> {
         let Some(mesh) = self.topics.get_mut(topic) else { return Vec::new() };
         self.is_changed |= !chosen.is_empty();
         let prune = |peer: PeerId| {
@@ -91,13 +116,15 @@ impl Overlay {
         for topic in &topics {
             changes.extend(self.weed(topic, scene));
             let count = self.mesh(topic).count();
-            if count < scene.params.of(topic).mesh_min {
+            let params = scene.params.of(topic);
+            if count < params.mesh_min.midpoint(params.mesh_target) {
                 changes.extend(self.fill(topic, scene));
-            } else if count > scene.params.of(topic).mesh_max {
+            } else if count > params.mesh_max {
                 changes.extend(self.thin(topic, scene));
             } else {
                 changes.extend(self.fill_quota(topic, usize::MAX, scene));
                 changes.extend(self.improve(topic, scene));
+                changes.extend(self.approach(topic, scene));
             }
         }
         changes
@@ -158,6 +185,8 @@ impl Overlay {
     }
 }
 
+/// Neighbours that a mesh gets without waiting for the heartbeat. Guess.
+const AT_ONCE: usize = 2;
 /// gossipsub's D_score.
 const BEST: usize = 4;
 /// gossipsub's opportunisticGraftTicks, in seconds.
@@ -217,8 +246,11 @@ mod tests {
             self.with(|overlay, topic, scene| overlay.on_graft(peer(at), topic, scene))
         }
 
+        /// As several heartbeats do.
         fn fill(&mut self) -> Vec<Change> {
-            self.with(|overlay, topic, scene| overlay.fill(topic, scene))
+            let fill =
+                |overlay: &mut Overlay, topic: &Topic, scene: &mut Scene<'_>| overlay.fill(topic, scene);
+            (0..4).flat_map(|_| self.with(fill)).collect()
         }
 
         fn maintain(&mut self) -> Vec<Change> {
@@ -256,6 +288,28 @@ mod tests {
         fixture.limit(12);
         assert_eq!(fixture.maintain().len(), 22);
         assert_eq!(fixture.mesh().len(), 8);
+    }
+
+    #[test]
+    fn half_of_a_mesh_are_the_nearest() {
+        let mut fixture = Fixture::new(40, Direction::Inbound);
+        (0..40).for_each(|at| fixture.overlay.set_round_trip(peer(at), Duration::from_millis(100)));
+        fixture.fill();
+        let near: Vec<u8> = (0..40).filter(|at| !fixture.mesh().contains(at)).take(6).collect();
+        near.iter().for_each(|&at| fixture.overlay.set_round_trip(peer(at), Duration::from_millis(10)));
+        (0..20).for_each(|_| drop(fixture.maintain()));
+        let mesh = fixture.mesh();
+        assert_eq!(mesh.iter().filter(|at| near.contains(at)).count(), 4, "{mesh:?}");
+        assert_eq!(mesh.len(), 8);
+    }
+
+    #[test]
+    fn only_the_first_two_are_taken_in_at_once() {
+        let mut fixture = Fixture::new(4, Direction::Inbound);
+        let welcome = |fixture: &mut Fixture, at| {
+            fixture.with(|overlay, topic, scene| overlay.welcome(peer(at), topic, scene).len())
+        };
+        assert_eq!((0..4).map(|at| welcome(&mut fixture, at)).collect::<Vec<_>>(), [1, 1, 0, 0]);
     }
 
     #[test]
