@@ -37,7 +37,7 @@ impl Mesh {
         all.sort_unstable();
         let mut bytes: usize = all.iter().map(|(_, _, _, held)| held).sum();
         for (is_unfinished, moved_at, id, held) in all {
-            let is_old = !is_unfinished && now.since(moved_at) >= KEEP;
+            let is_old = !is_unfinished && now.since(moved_at) >= KEEP && !self.is_still_ours(id);
             if is_old || bytes > limits::TRANSFER_BYTES {
                 self.outbox.trace(match is_unfinished {
                     true => Trace::Abandoned { id },
@@ -47,6 +47,15 @@ impl Mesh {
                 bytes -= held;
             }
         }
+    }
+
+    /// True for a message of our own that no neighbour holds yet and that waits for its turn on a slow link: nobody
+    /// else could serve it.
+    fn is_still_ours(&self, id: MessageId) -> bool {
+        let nobody_has =
+            |transfer: &Transfer| transfer.neighbours.values().all(|neighbour| !neighbour.is_done);
+        self.transfers.get(&id).is_some_and(|transfer| transfer.is_ours && nobody_has(transfer))
+            && self.links.values().any(|link| link.queue.contains(&id) || link.urgent.contains(&id))
     }
 
     pub(crate) fn drop_transfer(&mut self, id: MessageId) {

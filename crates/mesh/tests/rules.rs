@@ -402,6 +402,16 @@ fn a_message_is_kept_for_others_for_a_while_only() {
 }
 
 #[test]
+fn a_message_of_our_own_waits_for_a_slow_link() {
+    let mut alice = Node::joined(1, 2);
+    alice.publish(&[7; 10_000]);
+    for _ in 0..60 {
+        alice.tick(Duration::from_secs(1));
+    }
+    assert_eq!(alice.pull(2).len(), 9, "the manifest and eight pieces");
+}
+
+#[test]
 fn no_frame_of_nonsense_panics() {
     let junk = Bytes::from_static(&[0xff; 40]);
     let id = Bytes::from_static(&[1; 32]);
