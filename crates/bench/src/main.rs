@@ -15,6 +15,7 @@ mod lab;
 mod rlnc;
 #[cfg(not(target_arch = "wasm32"))]
 mod sim;
+mod soak;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> anyhow::Result<()> {

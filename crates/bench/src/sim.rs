@@ -10,17 +10,21 @@ use self::{
     store::{Store, Task},
     summary::REFERENCES,
 };
-use crate::lab::{
-    outcome::Outcome,
-    plan::Choice,
-    run::{SYSTEMS, check_name},
-    scenario::Scenario,
+use crate::{
+    lab::{
+        outcome::Outcome,
+        plan::Choice,
+        run::{SYSTEMS, check_name},
+        scenario::Scenario,
+    },
+    soak,
 };
 
 /// Run a scenario of the laboratory in virtual time.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A scenario's name, or the path of a TOML file.
+    /// A scenario's name, the path of a TOML file, or `soak`: small networks in which everything goes wrong, and promises
+    /// that hold all the same.
     scenario: String,
     /// Message lengths: bytes, or with a unit as in 16KiB or 4MiB.
     #[arg(long, value_delimiter = ',')]
@@ -28,7 +32,7 @@ pub(crate) struct Args {
     /// The same seed gives the same run.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Several seeds: how many (5 is 1 to 5), or which (2,3,9). Prints medians, and what they are of gossipsub's and
+    /// Several seeds: how many (5 is 1 to 5), or which (2,3,9 or 101-200). Prints medians, and what they are of gossipsub's and
     /// of the floor's, which run too.
     #[arg(long, conflicts_with = "seed")]
     seeds: Option<Seeds>,
@@ -53,6 +57,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.scenario == "soak" {
+        return soak::run(&args.seeds(), args.jobs, args.json);
+    }
     let tasks = tasks(args)?;
     let store = if args.fresh { Store::none() } else { Store::beside_program()? };
     let is_many = args.seeds.is_some();
@@ -74,6 +81,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     summaries.iter().try_for_each(|summary| print_line(&serde_json::to_string(summary)?))
 }
 
+impl Args {
+    fn seeds(&self) -> Vec<u64> {
+        self.seeds.as_ref().map_or(vec![self.seed], |seeds| seeds.0.clone())
+    }
+}
+
 /// In the order of tables: sizes, publishers, systems, seeds.
 fn tasks(args: &Args) -> anyhow::Result<Vec<Task>> {
     let scenario = Scenario::named(&args.scenario)?;
@@ -85,7 +98,7 @@ fn tasks(args: &Args) -> anyhow::Result<Vec<Task>> {
     if publishers.is_empty() {
         publishers.push(scenario.classes[0].name.clone());
     }
-    let seeds = args.seeds.as_ref().map_or(vec![args.seed], |seeds| seeds.0.clone());
+    let seeds = args.seeds();
     let mut tasks = Vec::new();
     for nodes in or(&nodes, scenario.nodes.into()) {
         anyhow::ensure!(nodes >= 2, "a run needs at least 2 nodes");
@@ -166,9 +179,12 @@ impl FromStr for Seeds {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let seeds: Vec<u64> = text.split(',').map(|seed| seed.trim().parse()).collect::<Result<_, _>>()?;
+        let seeds: Vec<u64> = match text.split_once('-') {
+            Some((first, last)) => (first.parse()?..=last.parse()?).collect(),
+            None => text.split(',').map(str::parse).collect::<Result<_, _>>()?,
+        };
         let seeds = match seeds[..] {
-            [count] => (1..=count).collect(),
+            [count] if !text.contains('-') => (1..=count).collect(),
             _ => seeds,
         };
         anyhow::ensure!(!seeds.is_empty(), "0 seeds are no run");
@@ -185,6 +201,8 @@ mod tests {
         let read = |text: &str| text.parse::<Seeds>().map(|seeds| seeds.0).ok();
         assert_eq!(read("3"), Some(vec![1, 2, 3]));
         assert_eq!(read("7,2"), Some(vec![7, 2]));
+        assert_eq!(read("4-6"), Some(vec![4, 5, 6]));
+        assert_eq!(read("4-4"), Some(vec![4]));
         assert_eq!(read("0"), None);
         assert_eq!(read("a"), None);
     }

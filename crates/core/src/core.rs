@@ -88,6 +88,11 @@ impl Core {
         })
     }
 
+    /// How many messages are in memory: unfinished, or kept for others for a while.
+    pub fn messages(&self) -> usize {
+        self.mesh.messages()
+    }
+
     /// Topics that a connected peer subscribes to.
     pub fn topics_of(&self, peer: PeerId) -> impl Iterator<Item = &Topic> {
         self.mesh.topics_of(peer)

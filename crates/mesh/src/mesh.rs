@@ -159,6 +159,11 @@ impl Mesh {
         self.overlay.mesh(topic)
     }
 
+    /// How many messages are in memory: unfinished, or kept for others for a while.
+    pub fn messages(&self) -> usize {
+        self.transfers.len()
+    }
+
     /// True while [`Machine::pull`] may have something for the peer.
     pub fn has_bulk(&self, peer: PeerId) -> bool {
         self.links.get(&peer).is_some_and(Link::has_bulk)

@@ -34,7 +34,7 @@ pub(crate) struct Braidcast {
 impl Braidcast {
     /// `open` mode.
     pub(crate) fn open(plan: &Plan) -> Self {
-        SHARED.take();
+        forget_shared();
         let seed = plan.choice.seed;
         let topic = Topic::new("lab").expect("it is short enough");
         let ids = (0..plan.network.hosts.len() as u32).map(|node| identity(seed, node).peer_id()).collect();
@@ -48,10 +48,19 @@ impl Braidcast {
     }
 }
 
-fn identity(seed: u64, node: u32) -> Identity {
+/// The key of a node.
+pub(crate) fn identity(seed: u64, node: u32) -> Identity {
     let mut key = [0; 32];
     dice(seed, &format!("identity {node}")).fill(&mut key);
     Identity::from_seed(&key)
+}
+
+/// A node that shares pieces with all others of this thread.
+pub(crate) fn core(mut config: Config, identity: Identity, mut rng: Rng) -> Core {
+    config.mesh.share = share;
+    let mut seed = [0; 32];
+    rng.fill(&mut seed);
+    Core::new(config, identity, seed)
 }
 
 impl System for Braidcast {
@@ -63,7 +72,7 @@ impl System for Braidcast {
     }
 
     /// It forms its own mesh, within the same bounds of degree.
-    fn machine(&self, plan: &Plan, node: u32, _: BTreeSet<PeerId>, mut rng: Rng) -> Core {
+    fn machine(&self, plan: &Plan, node: u32, _: BTreeSet<PeerId>, rng: Rng) -> Core {
         let overlay = plan.scenario.overlay;
         let mut config = Config::default();
         let params = TopicParams {
@@ -73,10 +82,7 @@ impl System for Braidcast {
             ..TopicParams::default()
         };
         config.mesh.topic = params.checked().expect("scenarios name bounds in order");
-        config.mesh.share = share;
-        let mut seed = [0; 32];
-        rng.fill(&mut seed);
-        Core::new(config, identity(self.seed, node), seed)
+        core(config, identity(self.seed, node), rng)
     }
 
     fn start(&self) -> Option<Command> {
@@ -168,6 +174,11 @@ thread_local! {
     static SHARED: RefCell<HashMap<[u8; 32], Bytes>> = RefCell::default();
 }
 
+/// Before a run.
+pub(crate) fn forget_shared() {
+    SHARED.take();
+}
+
 /// One copy of each piece for all nodes.
 fn share(piece: Bytes) -> Bytes {
     let Some(&head) = piece.first_chunk() else { return piece };
@@ -177,7 +188,8 @@ fn share(piece: Bytes) -> Bytes {
     })
 }
 
-fn is_same(got: &mesh::Payload, expected: &Bytes) -> bool {
+/// Whether a payload is what was published.
+pub(crate) fn is_same(got: &mesh::Payload, expected: &Bytes) -> bool {
     let mut rest: &[u8] = expected;
     let matches = got.segments().iter().all(|segment| {
         let Some((head, tail)) = rest.split_at_checked(segment.len()) else { return false };
