@@ -115,13 +115,14 @@ impl Mesh {
             return;
         };
         let manifest = &transfer.manifest;
+        let held = if transfer.is_ours { transfer.reached_bytes() } else { transfer.held_bytes() };
         self.outbox.event(Event::Progress(Progress {
             id,
             topic: manifest.topic.clone(),
             from: manifest.publisher,
             name: manifest.name.clone(),
-            held_bytes: if transfer.is_ours { transfer.reached_bytes() } else { transfer.held_bytes() },
-            total_bytes: manifest.len,
+            held_bytes: manifest.plain_share(held),
+            total_bytes: manifest.plain_len,
         }));
     }
 

@@ -203,7 +203,7 @@ pub struct Progress {
     pub from: PeerId,
     /// Its title.
     pub name: String,
-    /// Payload bytes held: by us, or, for a message of our own, by the neighbour that has most.
+    /// Payload bytes that stand for the pieces held: by us, or, for a message of our own, by the neighbour that has most.
     pub held_bytes: usize,
     /// Payload bytes in all.
     pub total_bytes: usize,

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     api::{Config, Payload, Publish},
     manifest::{self, Body, GenerationBody, Manifest, PieceHashes},
+    pack::{Inconsistent, Method, Pack, Unpack},
     params::TopicParams,
     transfer::{Pieces, Transfer},
 };
@@ -19,7 +20,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Encode {
     pub(crate) publish: Publish,
+    params: TopicParams,
+    /// Makes it shorter, if it gets shorter.
+    pack: Option<Pack>,
+    /// As it travels, once it is packed.
+    method: Method,
     payload: Bytes,
+    plain_len: usize,
     hasher: blake3::Hasher,
     /// Generations still to come.
     rest: VecDeque<Cut>,
@@ -49,22 +56,46 @@ struct Coding {
 impl Encode {
     pub(crate) fn new(mut publish: Publish, params: &TopicParams) -> Self {
         let payload = core::mem::take(&mut publish.content.payload).into_bytes();
+        let mut encode = Self {
+            publish,
+            params: params.clone(),
+            pack: params.compress.then(|| Pack::new(payload.clone())),
+            method: Method::Plain,
+            plain_len: payload.len(),
+            payload,
+            hasher: blake3::Hasher::new(),
+            rest: VecDeque::new(),
+            current: None,
+            made: Vec::new(),
+        };
+        if encode.pack.is_none() {
+            encode.cut();
+        }
+        encode
+    }
+
+    /// The payload is as it will travel.
+    fn cut(&mut self) {
         let mut at = 0;
-        let rest = manifest::cut(payload.len(), params)
-            .into_iter()
-            .map(|(len, shape)| {
-                let part = payload.slice(at..at + len);
-                at += len;
-                Cut { len, shape, sources: sources(&part, shape) }
-            })
-            .collect();
-        Self { publish, payload, hasher: blake3::Hasher::new(), rest, current: None, made: Vec::new() }
+        let cuts = manifest::cut(self.payload.len(), &self.params).into_iter().map(|(len, shape)| {
+            let part = self.payload.slice(at..at + len);
+            at += len;
+            Cut { len, shape, sources: sources(&part, shape) }
+        });
+        self.rest = cuts.collect();
     }
 
     /// Works for about `budget` bytes; true while something is left.
     pub(crate) fn step(&mut self, budget: &mut usize) -> bool {
         while *budget > 0 {
-            if let Some(coding) = &mut self.current {
+            if let Some(mut pack) = self.pack.take() {
+                if pack.step(budget) {
+                    self.pack = Some(pack);
+                } else {
+                    (self.method, self.payload, self.plain_len) = pack.finish();
+                    self.cut();
+                }
+            } else if let Some(coding) = &mut self.current {
                 if coding.step(&mut self.hasher, budget) {
                     continue;
                 }
@@ -76,7 +107,7 @@ impl Encode {
                 return false;
             }
         }
-        self.current.is_some() || !self.rest.is_empty()
+        self.pack.is_some() || self.current.is_some() || !self.rest.is_empty()
     }
 
     /// Signs, and makes the transfer that serves it.
@@ -104,8 +135,8 @@ impl Encode {
             time_ms: wall.0,
             content_type: self.publish.content.content_type,
             name: self.publish.content.name,
-            payload_len: self.payload.len() as u64,
-            compression: 0,
+            payload_len: self.plain_len as u64,
+            compression: self.method as u32,
             stored_len: self.payload.len() as u64,
             stored_hash: Bytes::copy_from_slice(self.hasher.finalize().as_bytes()),
             generations: self.made.iter().map(generation).collect(),
@@ -184,6 +215,10 @@ pub(crate) struct Decode {
     hasher: blake3::Hasher,
     /// Source pieces of the generation that were hashed.
     hashed: usize,
+    /// Unpacks what is verified.
+    unpack: Option<Unpack>,
+    /// The payload, at the end.
+    pub(crate) payload: Payload,
 }
 
 /// See [`Config::share`].
@@ -210,15 +245,40 @@ pub(crate) enum Step {
 
 impl Decode {
     pub(crate) fn new(id: MessageId, share: Share) -> Self {
-        Self { id, share, generation: 0, recovery: None, hasher: blake3::Hasher::new(), hashed: 0 }
+        Self {
+            id,
+            share,
+            generation: 0,
+            recovery: None,
+            hasher: blake3::Hasher::new(),
+            hashed: 0,
+            unpack: None,
+            payload: Payload::default(),
+        }
     }
 
     /// Works for about `budget` bytes.
     pub(crate) fn step(&mut self, transfer: &mut Transfer, budget: &mut usize) -> Step {
         while *budget > 0 {
+            if let Some(unpack) = &mut self.unpack {
+                match unpack.step(budget) {
+                    Ok(None) => continue,
+                    Ok(Some(payload)) => self.payload = payload,
+                    Err(Inconsistent) => return Step::Inconsistent,
+                }
+                return Step::Whole;
+            }
             let Some(pieces) = transfer.generations.get_mut(self.generation) else {
-                let is_whole = *self.hasher.finalize().as_bytes() == transfer.manifest.hash;
-                return if is_whole { Step::Whole } else { Step::Inconsistent };
+                if *self.hasher.finalize().as_bytes() != transfer.manifest.hash {
+                    return Step::Inconsistent;
+                }
+                let stored = payload(transfer);
+                if transfer.manifest.method == Method::Plain {
+                    self.payload = stored;
+                    return Step::Whole;
+                }
+                self.unpack = Some(Unpack::new(&stored, transfer.manifest.plain_len));
+                continue;
             };
             let shape = pieces.generation.shape;
             if let Some(mut recovery) = self.recovery.take() {
@@ -317,11 +377,22 @@ fn adopt(recovery: Recovery, pieces: &mut Pieces, share: Share) -> bool {
     })
 }
 
-/// The payload of a whole message, without copying.
-pub(crate) fn payload(transfer: &Transfer) -> Payload {
-    if transfer.manifest.is_inline() {
-        return Payload::from(transfer.inline.clone());
+/// The payload of an inline message, unpacked: it is short.
+pub(crate) fn inline_payload(manifest: &Manifest, stored: &Bytes) -> Result<Payload, Inconsistent> {
+    let stored = Payload::from(stored.clone());
+    match manifest.method {
+        Method::Plain => Ok(stored),
+        Method::Lz4 => {
+            let mut budget = usize::MAX;
+            Ok(Unpack::new(&stored, manifest.plain_len)
+                .step(&mut budget)?
+                .expect("the budget is without end"))
+        }
     }
+}
+
+/// The payload of a whole coded message as it travelled, without copying.
+fn payload(transfer: &Transfer) -> Payload {
     let sources = transfer.generations.iter().flat_map(|pieces| {
         let shape = pieces.generation.shape;
         pieces.pieces[..shape.k()].iter().flatten().enumerate().map(move |(piece, bytes)| {

@@ -26,6 +26,7 @@ mod link;
 pub mod manifest;
 mod mesh;
 mod overlay;
+mod pack;
 mod params;
 mod piece_set;
 mod receive;

@@ -11,6 +11,7 @@ use prost::Message as _;
 use crate::{
     api::Config,
     frame,
+    pack::Method,
     params::{LONGEST_K, TopicParams},
 };
 
@@ -38,7 +39,7 @@ pub struct Body {
     /// Bytes of the payload after unpacking.
     #[prost(uint64, tag = "7")]
     pub payload_len: u64,
-    /// Compression method: 0 is none; others are of later versions.
+    /// Compression method: 0 is none, 1 is LZ4 in blocks (see `pack.rs`); others are of later versions.
     #[prost(uint32, tag = "8")]
     pub compression: u32,
     /// Bytes of the payload as it travels.
@@ -82,7 +83,11 @@ pub(crate) struct Manifest {
     pub(crate) published: WallTime,
     pub(crate) content_type: String,
     pub(crate) name: String,
-    /// Payload bytes.
+    /// Payload bytes, unpacked.
+    pub(crate) plain_len: usize,
+    /// How it is packed.
+    pub(crate) method: Method,
+    /// Payload bytes as they travel.
     pub(crate) len: usize,
     pub(crate) hash: [u8; 32],
     pub(crate) generations: Vec<Generation>,
@@ -157,10 +162,18 @@ impl Manifest {
 
     fn check(bytes: Bytes, signature: Bytes, config: &Config) -> Result<Self, Offence> {
         let body = Body::decode(bytes.clone()).map_err(|_| Offence::fatal("manifest does not decode"))?;
-        if body.compression != 0 || body.payload_len != body.stored_len {
+        let Some(method) = Method::of(body.compression) else {
             return Err(Offence::harmless("manifest names an unknown compression"));
+        };
+        let is_shorter = match method {
+            Method::Plain => body.stored_len == body.payload_len,
+            Method::Lz4 => body.stored_len < body.payload_len,
+        };
+        if !is_shorter {
+            return Err(Offence::fatal("stored length does not go with the payload's"));
         }
-        if body.stored_len > config.message_bytes as u64 {
+        // Before anything is unpacked.
+        if body.payload_len > config.message_bytes as u64 {
             return Err(Offence::harmless("message is longer than this node accepts"));
         }
         let len = body.stored_len as usize;
@@ -184,12 +197,19 @@ impl Manifest {
             published: WallTime(body.time_ms),
             content_type: body.content_type,
             name: body.name,
+            plain_len: body.payload_len as usize,
+            method,
             len,
             hash: array(&body.stored_hash)?,
             generations: body.generations.iter().map(Generation::check).collect::<Result<_, _>>()?,
             body: bytes,
             signature,
         })
+    }
+
+    /// Of the payload, what `stored` bytes of it as it travels stand for.
+    pub(crate) fn plain_share(&self, stored: usize) -> usize {
+        (stored as u64 * self.plain_len as u64 / self.len.max(1) as u64) as usize
     }
 
     /// True when the payload travels with the manifest.
@@ -284,11 +304,20 @@ mod tests {
     #[test]
     fn a_manifest_that_breaks_a_rule_is_refused() {
         assert!(inline(|_| {}).is_ok());
-        let refused: [(fn(&mut Body), _); 9] = [
+        let refused: [(fn(&mut Body), _); 12] = [
             (|body| body.topic.clear(), "topic name is empty or too long"),
             (|body| body.publisher = Bytes::from_static(&[1; 31]), "key, hash or root is not 32 bytes"),
             (|body| body.publisher = Bytes::from_static(&[1; 32]), "manifest signature does not verify"),
-            (|body| body.stored_len = u64::MAX, "manifest names an unknown compression"),
+            (|body| body.stored_len = u64::MAX, "stored length does not go with the payload's"),
+            (|body| body.compression = 1, "stored length does not go with the payload's"),
+            (
+                |body| (body.compression, body.payload_len, body.stored_len) = (1, 2, 3),
+                "stored length does not go with the payload's",
+            ),
+            (
+                |body| (body.compression, body.payload_len) = (1, 1 << 40),
+                "message is longer than this node accepts",
+            ),
             (|body| body.compression = 9, "manifest names an unknown compression"),
             (|body| set_len(body, 1 << 40), "message is longer than this node accepts"),
             (|body| set_len(body, 5000), "generations do not add up to the payload"),

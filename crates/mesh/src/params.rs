@@ -23,6 +23,8 @@ pub struct TopicParams {
     /// Others' pieces are pushed on unasked once this share of a generation's K is here. At 0, the default, each at
     /// once.
     pub threshold_percent: usize,
+    /// Payloads that get shorter by it travel compressed.
+    pub compress: bool,
     /// The application judges each message, by [`Command::Judge`](crate::Command::Judge), within this time; one that it
     /// does not is ignored. `None`: every message is accepted.
     pub verdict_within: Option<Duration>,
@@ -37,6 +39,7 @@ impl Default for TopicParams {
             shard_factor: None,
             shard_multiplier_percent: None,
             threshold_percent: 0,
+            compress: true,
             verdict_within: None,
         }
     }

@@ -7,9 +7,9 @@ use braidcast_wire::{MessageId, PeerId, limits};
 use bytes::Bytes;
 
 use crate::{
-    api::{Content, Event, Message},
+    api::{Content, Event, Message, Payload},
     frame,
-    job::{Decode, Regenerate, Step, payload},
+    job::{Decode, Regenerate, Step, inline_payload},
     link::{Link, Place},
     manifest::Manifest,
     mesh::Mesh,
@@ -41,7 +41,7 @@ impl Mesh {
             self.tell_done(peer, id, now);
             return Ok(());
         }
-        let manifest = self.accept(peer, &frame, now).inspect_err(|offence| {
+        let (manifest, payload) = self.accept(peer, &frame, now).inspect_err(|offence| {
             // Its signature and payload are not in its id: what is wrong with this copy must not hide a good one.
             if offence.points == 0 {
                 self.seen.insert(id, now);
@@ -71,7 +71,7 @@ impl Mesh {
         self.transfers.insert(id, transfer);
         if is_inline {
             self.scores.on_useful(peer, len);
-            self.on_whole(id, now);
+            self.on_whole(id, payload, now);
         } else {
             self.repair_at.get_or_insert(now + REPAIR_PERIOD);
             self.tell_known(id, now);
@@ -80,8 +80,13 @@ impl Mesh {
         Ok(())
     }
 
-    /// Checks a manifest that is new to us, and the payload or the hashes that came with it.
-    fn accept(&self, peer: PeerId, frame: &frame::Manifest, now: Time) -> Result<Manifest, Offence> {
+    /// Checks a manifest that is new to us, and the hashes or the payload that came with it, which it unpacks.
+    fn accept(
+        &self,
+        peer: PeerId,
+        frame: &frame::Manifest,
+        now: Time,
+    ) -> Result<(Manifest, Payload), Offence> {
         let manifest = Manifest::verify(frame.body.clone(), frame.signature.clone(), &self.config)?;
         if !self.overlay.is_subscribed(&manifest.topic) {
             return Err(Offence::minor("message of a topic that we do not subscribe to"));
@@ -92,11 +97,9 @@ impl Mesh {
         if manifest.is_inline() {
             let is_right = frame.payload.len() == manifest.len
                 && *blake3::hash(&frame.payload).as_bytes() == manifest.hash;
-            return if is_right {
-                Ok(manifest)
-            } else {
-                Err(Offence::fatal("payload is not what was signed"))
-            };
+            let payload = if is_right { inline_payload(&manifest, &frame.payload).ok() } else { None };
+            let payload = payload.ok_or(Offence::fatal("payload is not what was signed"))?;
+            return Ok((manifest, payload));
         }
         if !frame.payload.is_empty() || manifest.generations[0].hashes(&frame.hashes).is_none() {
             return Err(Offence::fatal("piece hashes are not what was signed"));
@@ -107,7 +110,7 @@ impl Mesh {
         if from_peer.count() >= limits::TRANSFERS_PER_PEER {
             return Err(Offence::minor("more unfinished messages from one peer than the limit"));
         }
-        Ok(manifest)
+        Ok((manifest, Payload::default()))
     }
 
     pub(crate) fn on_hashes(&mut self, peer: PeerId, frame: &frame::Hashes) -> Result<(), Offence> {
@@ -228,7 +231,7 @@ impl Mesh {
         let Some(transfer) = self.transfers.get_mut(&decode.id) else { return };
         match decode.step(transfer, budget) {
             Step::More => self.decodes.push_front(decode),
-            Step::Whole => self.on_whole(decode.id, now),
+            Step::Whole => self.on_whole(decode.id, decode.payload, now),
             Step::Inconsistent => {
                 let publisher = transfer.manifest.publisher;
                 self.outbox.trace(Trace::Abandoned { id: decode.id });
@@ -258,7 +261,7 @@ impl Mesh {
     }
 
     /// The payload is there and verified: deliver it, and spread it if it came whole.
-    fn on_whole(&mut self, id: MessageId, now: Time) {
+    fn on_whole(&mut self, id: MessageId, payload: Payload, now: Time) {
         let judge_by = self.await_verdict(id, now);
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
         transfer.whole_at = Some(now);
@@ -270,14 +273,14 @@ impl Mesh {
             seqno: manifest.seqno,
             published: manifest.published,
             content: Content {
-                payload: payload(transfer),
+                payload,
                 content_type: manifest.content_type.clone(),
                 name: manifest.name.clone(),
             },
             judge_by,
         };
         let is_inline = manifest.is_inline();
-        self.outbox.trace(Trace::Delivered { id, bytes: manifest.len });
+        self.outbox.trace(Trace::Delivered { id, bytes: manifest.plain_len });
         self.outbox.event(Event::Message(message));
         if is_inline {
             self.tell_all_done(id, now);

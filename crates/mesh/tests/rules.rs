@@ -4,7 +4,7 @@ mod node;
 
 use braidcast_machine::{Duration, Input, Machine, Offence, Output, PeerSet};
 use braidcast_mesh::{
-    CheckedParams, Command, Config, Event, Frame, Parting, PublishError, Refusal, TopicParams, Trace,
+    Command, Config, Event, Frame, Parting, PublishError, Refusal, TopicParams, Trace,
     frame::{self, Body},
     manifest,
 };
@@ -243,8 +243,12 @@ fn a_large_message_is_done_at_its_kth_piece() {
 #[test]
 fn a_topics_parameters_shape_its_messages_alone() {
     let mut alice = Node::joined(1, 2);
-    let params =
-        TopicParams { shard_factor: Some(4), shard_multiplier_percent: Some(150), ..TopicParams::default() };
+    let params = TopicParams {
+        shard_factor: Some(4),
+        shard_multiplier_percent: Some(150),
+        compress: false,
+        ..TopicParams::default()
+    };
     let params = params.checked().expect("they fit");
     alice.handle(Input::Command(Command::Configure(topic(), params)));
     alice.publish(&[7; 100_000]);
@@ -252,7 +256,8 @@ fn a_topics_parameters_shape_its_messages_alone() {
     let body = manifest::Body::decode(manifest.body).expect("a body");
     let [generation] = &body.generations[..] else { panic!("one generation") };
     assert_eq!((generation.k, generation.m, generation.piece_len), (4, 2, 25_024));
-    alice.handle(Input::Command(Command::Configure(topic(), CheckedParams::default())));
+    let plain = TopicParams { compress: false, ..TopicParams::default() }.checked().expect("they fit");
+    alice.handle(Input::Command(Command::Configure(topic(), plain)));
     alice.publish(&[8; 100_000]);
     let Some(Body::Manifest(manifest)) = alice.pull(2).remove(0).body else { panic!("a manifest") };
     let body = manifest::Body::decode(manifest.body).expect("a body");

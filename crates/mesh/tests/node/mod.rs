@@ -3,7 +3,7 @@
 
 use braidcast_machine::{Budget, Direction, Duration, Input, Machine, Now, Output, PeerSet};
 use braidcast_mesh::{
-    Command, Config, Content, Event, Frame, Mesh, Publish,
+    Command, Config, Content, Event, Frame, Mesh, Publish, TopicParams,
     frame::{self, Body},
 };
 use braidcast_wire::{Identity, PeerId, Topic};
@@ -19,8 +19,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// What it publishes travels as it is.
     pub(crate) fn new(number: u8) -> Self {
-        Self::with(number, Config::default())
+        let params = TopicParams { compress: false, ..TopicParams::default() };
+        let topic = params.checked().expect("they fit");
+        Self::with(number, Config { topic, ..Config::default() })
     }
 
     pub(crate) fn with(number: u8, config: Config) -> Self {
