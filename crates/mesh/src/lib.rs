@@ -19,6 +19,8 @@ extern crate alloc;
 mod announce;
 mod api;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gossip;
 mod job;
 mod lane;
