@@ -2,6 +2,8 @@
 //! <https://github.com/libp2p/specs/blob/master/pubsub/gossipsub/gossipsub-v1.1.md>.
 
 mod proximity;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use alloc::{
@@ -48,6 +50,8 @@ struct TopicMesh {
     granted: BTreeMap<PeerId, Lane>,
     /// When to look for better neighbours next.
     better_at: Time,
+    /// Neighbours that had sent nothing of late at the last look.
+    idle: BTreeSet<PeerId>,
 }
 
 /// What to tell a peer about a mesh.

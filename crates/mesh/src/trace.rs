@@ -159,6 +159,8 @@ pub enum Parting {
     Farther,
     /// It misbehaves or serves nobody.
     Unwelcome,
+    /// It sent nothing, and its place is wanted.
+    Idle,
     /// We left the topic.
     Left,
 }

@@ -1,6 +1,6 @@
 //! Who is taken into a mesh and who is let go.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use braidcast_machine::{Direction, Duration, Rng, Time};
 use braidcast_wire::{PeerId, Topic};
@@ -171,6 +171,8 @@ impl Overlay {
             return Vec::new();
         };
         mesh.better_at = now + IMPROVE_PERIOD;
+        let mut changes = self.rotate(topic, scene);
+        let Some(mesh) = self.topics.get(topic) else { return changes };
         let mut ranks: Vec<u64> = mesh.mesh.iter().map(|&peer| scene.scores.useful_bytes(peer)).collect();
         ranks.sort_unstable();
         let median = ranks.get(ranks.len() / 2).copied().unwrap_or(0);
@@ -181,7 +183,25 @@ impl Overlay {
             self.candidates(topic, scene).map(|(peer, _)| peer).filter(is_better).collect();
         better.sort_by_key(|&peer| core::cmp::Reverse(useful_bytes(peer)));
         better.truncate(IMPROVE_PEERS);
-        self.graft(topic, better)
+        changes.extend(self.graft(topic, better));
+        changes
+    }
+
+    /// Where places are scarce, those that came to us and sent nothing from one look to the next make room, while most
+    /// others send: they may take without giving, or only be behind.
+    fn rotate(&mut self, topic: &Topic, scene: &Scene<'_>) -> Vec<Change> {
+        let sent = |peer| scene.scores.of(peer).sent;
+        let idle = self.mesh(topic).filter(|&peer| sent(peer) == 0 && !self.is_outbound(peer, topic));
+        let idle: BTreeSet<PeerId> = idle.collect();
+        let count = self.mesh(topic).count();
+        let busy = self.mesh(topic).filter(|&peer| sent(peer) >= BUSY).count();
+        let Some(mesh) = self.topics.get_mut(topic) else { return Vec::new() };
+        let before = core::mem::replace(&mut mesh.idle, idle);
+        if count < scene.params.of(topic).mesh_max || busy * 2 < count {
+            return Vec::new();
+        }
+        let chosen = mesh.idle.intersection(&before).copied().take(IMPROVE_PEERS).collect();
+        self.prune(topic, chosen, Parting::Idle, scene.now)
     }
 }
 
@@ -190,225 +210,8 @@ const AT_ONCE: usize = 2;
 /// gossipsub's D_score.
 const BEST: usize = 4;
 /// gossipsub's opportunisticGraftTicks, in seconds.
-const IMPROVE_PERIOD: Duration = Duration::from_secs(60);
+pub(super) const IMPROVE_PERIOD: Duration = Duration::from_secs(60);
+/// Pieces and small messages of late that show that a peer sends. Guess.
+const BUSY: u32 = 4;
 /// gossipsub's opportunisticGraftPeers.
 const IMPROVE_PEERS: usize = 2;
-
-#[cfg(test)]
-mod tests {
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    use super::*;
-    use crate::{
-        lane::Lane,
-        overlay::Grafted,
-        params::{CheckedParams, TopicParams},
-        trace::Refusal,
-    };
-
-    struct Fixture {
-        overlay: Overlay,
-        topic: Topic,
-        rng: Rng,
-        params: Params,
-        scores: Scores,
-        now: Time,
-    }
-
-    impl Fixture {
-        /// Subscribed, with peers 0 to `count`.
-        fn new(count: u8, direction: Direction) -> Self {
-            let mut fixture = Self {
-                overlay: Overlay::default(),
-                topic: Topic::new("t").expect("a name"),
-                rng: Rng::from_seed([1; 32]),
-                params: Params::new(CheckedParams::default()),
-                scores: Scores::default(),
-                now: Time::ZERO,
-            };
-            fixture.overlay.subscribe(&fixture.topic);
-            fixture.know(0..count, direction);
-            fixture
-        }
-
-        fn know(&mut self, peers: impl IntoIterator<Item = u8>, direction: Direction) {
-            peers.into_iter().for_each(|at| self.overlay.on_peer_joined(peer(at), direction, &self.topic));
-        }
-
-        fn with<T>(&mut self, what: impl FnOnce(&mut Overlay, &Topic, &mut Scene<'_>) -> T) -> T {
-            let (now, params, scores) = (self.now, &self.params, &self.scores);
-            let mut scene = Scene { now, params, scores, rng: &mut self.rng };
-            what(&mut self.overlay, &self.topic, &mut scene)
-        }
-
-        fn graft(&mut self, at: u8) -> Grafted {
-            self.with(|overlay, topic, scene| overlay.on_graft(peer(at), topic, scene))
-        }
-
-        /// As several heartbeats do.
-        fn fill(&mut self) -> Vec<Change> {
-            let fill =
-                |overlay: &mut Overlay, topic: &Topic, scene: &mut Scene<'_>| overlay.fill(topic, scene);
-            (0..4).flat_map(|_| self.with(fill)).collect()
-        }
-
-        fn maintain(&mut self) -> Vec<Change> {
-            self.with(|overlay, _, scene| overlay.maintain(scene))
-        }
-
-        fn mesh(&self) -> Vec<u8> {
-            self.overlay.mesh(&self.topic).map(|peer| peer.0[0]).collect()
-        }
-
-        fn limit(&mut self, mesh_max: usize) {
-            let params = TopicParams { mesh_max, ..TopicParams::default() };
-            self.params = Params::new(params.checked().expect("they fit"));
-        }
-
-        fn be_silent(&mut self, at: u8) {
-            assert!((0..3).any(|_| self.scores.on_unserved(peer(at))));
-        }
-    }
-
-    fn peer(at: u8) -> PeerId {
-        PeerId([at; 32])
-    }
-
-    #[test]
-    fn fills_to_the_target_and_thins_when_too_many() {
-        let mut fixture = Fixture::new(30, Direction::Inbound);
-        assert_eq!(fixture.fill().len(), 8);
-        (0..30).for_each(|at| assert_ne!(fixture.graft(at), Grafted::Unknown));
-        assert_eq!(fixture.mesh().len(), 12, "inbound grafts stop at mesh_max");
-        // Those refused have to wait for their back-off.
-        fixture.now = Time::ZERO + PRUNE_BACKOFF;
-        fixture.limit(30);
-        assert!((0..30).all(|at| fixture.graft(at) == Grafted::Accepted));
-        fixture.limit(12);
-        assert_eq!(fixture.maintain().len(), 22);
-        assert_eq!(fixture.mesh().len(), 8);
-    }
-
-    #[test]
-    fn half_of_a_mesh_are_the_nearest() {
-        let mut fixture = Fixture::new(40, Direction::Inbound);
-        (0..40).for_each(|at| fixture.overlay.set_round_trip(peer(at), Duration::from_millis(100)));
-        fixture.fill();
-        let near: Vec<u8> = (0..40).filter(|at| !fixture.mesh().contains(at)).take(6).collect();
-        near.iter().for_each(|&at| fixture.overlay.set_round_trip(peer(at), Duration::from_millis(10)));
-        (0..20).for_each(|_| drop(fixture.maintain()));
-        let mesh = fixture.mesh();
-        assert_eq!(mesh.iter().filter(|at| near.contains(at)).count(), 4, "{mesh:?}");
-        assert_eq!(mesh.len(), 8);
-    }
-
-    #[test]
-    fn only_the_first_two_are_taken_in_at_once() {
-        let mut fixture = Fixture::new(4, Direction::Inbound);
-        let welcome = |fixture: &mut Fixture, at| {
-            fixture.with(|overlay, topic, scene| overlay.welcome(peer(at), topic, scene).len())
-        };
-        assert_eq!((0..4).map(|at| welcome(&mut fixture, at)).collect::<Vec<_>>(), [1, 1, 0, 0]);
-    }
-
-    #[test]
-    fn a_graft_within_the_backoff_is_refused() {
-        let mut fixture = Fixture::new(1, Direction::Inbound);
-        assert_eq!(fixture.graft(0), Grafted::Accepted);
-        let forever = Duration::from_secs(u64::MAX);
-        assert!(fixture.overlay.on_prune(peer(0), &fixture.topic, forever, Time::ZERO));
-        fixture.now = Time::ZERO + Duration::from_secs(3599);
-        assert_eq!(fixture.graft(0), Grafted::Refused(Refusal::TooSoon));
-    }
-
-    #[test]
-    fn a_graft_for_an_unknown_topic_leaves_nothing_behind() {
-        let mut fixture = Fixture::new(1, Direction::Inbound);
-        fixture.overlay.unsubscribe(&fixture.topic);
-        assert_eq!(fixture.graft(0), Grafted::Unknown);
-        assert!(!fixture.overlay.on_prune(peer(0), &fixture.topic, PRUNE_BACKOFF, Time::ZERO));
-        assert!(fixture.overlay.topics.is_empty());
-    }
-
-    #[test]
-    fn lanes_are_told_to_those_whose_lane_changed() {
-        let mut fixture = Fixture::new(40, Direction::Inbound);
-        fixture.limit(40);
-        let mut graft = |at: u8| {
-            fixture.graft(at);
-            fixture.overlay.assign_lanes(&fixture.scores)
-        };
-        let topic = Topic::new("t").expect("a name");
-        assert_eq!(graft(0), [(peer(0), topic, Lane { slot: 0, of: 1 })]);
-        assert_eq!(graft(1).len(), 2, "there are more lanes now");
-        let told: usize = (2..40).map(|at| graft(at).len()).sum();
-        assert_eq!(told, (3..=16).sum::<usize>(), "beyond 16 nobody is told");
-        fixture.overlay.on_peer_left(peer(0), &fixture.topic);
-        let told = fixture.overlay.assign_lanes(&fixture.scores);
-        assert_eq!(told.len(), 16);
-        assert!(told.iter().any(|(peer, _, _)| peer.0[0] == 16), "the next moves in");
-        assert!(!fixture.overlay.is_lane_due());
-    }
-
-    #[test]
-    fn links_of_our_own_choice_and_the_most_useful_survive_thinning() {
-        let mut fixture = Fixture::new(20, Direction::Inbound);
-        fixture.know(100..105, Direction::Outbound);
-        fixture.limit(30);
-        (0..20).chain(100..105).for_each(|at| assert_ne!(fixture.graft(at), Grafted::Unknown));
-        fixture.limit(12);
-        fixture.scores.on_useful(peer(7), 1);
-        fixture.maintain();
-        let mesh = fixture.mesh();
-        assert_eq!(mesh.iter().filter(|&&at| at >= 100).count(), 5);
-        assert!(mesh.len() == 8 && mesh.contains(&7), "{mesh:?}");
-    }
-
-    #[test]
-    fn inbound_peers_never_take_all_places() {
-        let mut fixture = Fixture::new(200, Direction::Inbound);
-        fixture.know([250, 251, 252], Direction::Outbound);
-        fixture.fill();
-        assert_eq!(fixture.mesh().iter().filter(|&&at| at >= 250).count(), 2);
-        fixture.overlay.on_peer_left(peer(250), &fixture.topic);
-        fixture.overlay.on_peer_left(peer(251), &fixture.topic);
-        (0..12).for_each(|at| assert_ne!(fixture.graft(at), Grafted::Unknown));
-        fixture.maintain();
-        assert!(fixture.mesh().contains(&252), "also when the mesh is full");
-    }
-
-    #[test]
-    fn the_silent_are_pruned_when_others_serve_and_stay_out() {
-        let mut fixture = Fixture::new(4, Direction::Inbound);
-        fixture.fill();
-        [0, 1].into_iter().for_each(|at| fixture.be_silent(at));
-        assert_eq!(fixture.maintain(), [], "nobody serves: it may be us");
-        let lanes = fixture.overlay.assign_lanes(&fixture.scores);
-        assert_eq!(lanes.iter().map(|(peer, _, _)| peer.0[0]).collect::<Vec<_>>(), [2, 3]);
-        [2, 3].into_iter().for_each(|at| fixture.scores.on_useful(peer(at), 1));
-        assert_eq!(fixture.maintain().len(), 2);
-        assert_eq!(fixture.mesh(), [2, 3]);
-        fixture.now = Time::ZERO + PRUNE_BACKOFF;
-        assert_eq!(fixture.maintain(), []);
-        assert_eq!(fixture.graft(0), Grafted::Refused(Refusal::Unwelcome));
-        // But better they than nobody.
-        fixture.overlay.on_peer_left(peer(2), &fixture.topic);
-        fixture.now = fixture.now + PRUNE_BACKOFF;
-        fixture.maintain();
-        assert_eq!(fixture.mesh().len(), 2);
-    }
-
-    #[test]
-    fn far_more_useful_peers_are_taken_in_once_in_a_while() {
-        let mut fixture = Fixture::new(30, Direction::Inbound);
-        fixture.fill();
-        fixture.maintain();
-        let outside = (0..30).find(|at| !fixture.mesh().contains(at)).expect("22 of them");
-        fixture.scores.on_useful(peer(outside), 5_000);
-        assert_eq!(fixture.maintain(), []);
-        fixture.now = Time::ZERO + IMPROVE_PERIOD;
-        let topic = fixture.topic.clone();
-        assert_eq!(fixture.maintain(), [Change::Graft { peer: peer(outside), topic }]);
-    }
-}
