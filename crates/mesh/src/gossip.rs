@@ -42,6 +42,13 @@ impl Asked {
         self.0.remove(&id);
     }
 
+    /// `peer` sent the message, whatever we make of it.
+    pub(crate) fn on_kept(&mut self, id: MessageId, peer: PeerId) {
+        if self.0.get(&id).is_some_and(|promise| promise.by == peer) {
+            self.0.remove(&id);
+        }
+    }
+
     /// Those that said to have a message and did not send it: once each.
     fn expire(&mut self, now: Time) -> BTreeSet<PeerId> {
         let late = self.0.extract_if(.., |_, promise| promise.until <= now);

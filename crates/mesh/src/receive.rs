@@ -37,6 +37,7 @@ impl Mesh {
             }
             return Ok(());
         }
+        self.asked.on_kept(id, peer);
         if self.seen.contains(id) {
             self.tell_done(peer, id, now);
             return Ok(());

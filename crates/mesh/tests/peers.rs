@@ -94,3 +94,23 @@ fn who_finds_no_room_is_told_of_others() {
         "once"
     );
 }
+
+#[test]
+fn a_promise_counts_as_kept_whatever_we_make_of_the_message() {
+    for (limit, is_sent, unserved) in [(100, true, 0), (3, true, 0), (100, false, 1)] {
+        let mut alice = Node::joined(1, 9);
+        let said = alice.publish(b"hello");
+        let Output::Event(Event::Published { id, .. }) = said[0] else { panic!("{said:?}") };
+        let mut bob = Node::with(2, Config { message_bytes: limit, ..Config::default() });
+        bob.subscribe();
+        bob.connect(1);
+        let ids = Bytes::copy_from_slice(&id.0);
+        bob.receive(1, Body::IHave(frame::IHave { topic: "t".into(), ids }));
+        if is_sent {
+            let frame = alice.pull(9).remove(0);
+            bob.receive_frame(1, frame);
+        }
+        bob.pass(Duration::from_secs(5));
+        assert_eq!(bob.mesh.conduct(peer(1)).unserved, unserved, "limit {limit}");
+    }
+}
