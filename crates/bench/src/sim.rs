@@ -1,12 +1,14 @@
 //! `sim`: a scenario in virtual time.
 
 mod batch;
+mod report;
 mod store;
 mod summary;
 
-use std::{io::Write as _, str::FromStr};
+use std::{io::Write as _, path::Path, str::FromStr};
 
 use self::{
+    report::Extent,
     store::{Store, Task},
     summary::REFERENCES,
 };
@@ -23,8 +25,8 @@ use crate::{
 /// Run a scenario of the laboratory in virtual time.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A scenario's name, the path of a TOML file, or `soak`: small networks in which everything goes wrong, and promises
-    /// that hold all the same.
+    /// A scenario's name, the path of a TOML file, `soak` (small networks in which everything goes wrong, and promises
+    /// that hold all the same), or `report` (all scenarios, as the page docs/lab with tables and plots).
     scenario: String,
     /// Message lengths: bytes, or with a unit as in 16KiB or 4MiB.
     #[arg(long, value_delimiter = ',')]
@@ -51,17 +53,25 @@ pub(crate) struct Args {
     /// Run what was kept from before too, and keep nothing.
     #[arg(long)]
     fresh: bool,
+    /// Of the report: networks of 40 nodes, into the folder of kept runs.
+    #[arg(long)]
+    quick: bool,
+    /// Of the report: five seeds instead of three.
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
     /// One JSON object per line: for each run, then for each median.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    if args.scenario == "soak" {
-        return soak::run(&args.seeds(), args.jobs, args.json);
+    match args.scenario.as_str() {
+        "soak" => return soak::run(&args.seeds(), args.jobs, args.json),
+        "report" => return args.report(),
+        _ => {}
     }
     let tasks = tasks(args)?;
-    let store = if args.fresh { Store::none() } else { Store::beside_program()? };
+    let store = args.store()?;
     let is_many = args.seeds.is_some();
     let print = |outcome: &Outcome| -> anyhow::Result<()> {
         match (args.json, is_many) {
@@ -82,6 +92,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 impl Args {
+    fn report(&self) -> anyhow::Result<()> {
+        let store = self.store()?;
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lab");
+        let (extent, folder) = match (self.quick, self.full) {
+            (true, _) => (Extent::quick(), Store::folder()?.join("report")),
+            (_, true) => (Extent::full(), docs),
+            _ => (Extent::usual(), docs),
+        };
+        report::run(&extent, &store, self.jobs, &folder)
+    }
+
+    fn store(&self) -> anyhow::Result<Store> {
+        if self.fresh { Ok(Store::none()) } else { Store::beside_program() }
+    }
+
     fn seeds(&self) -> Vec<u64> {
         self.seeds.as_ref().map_or(vec![self.seed], |seeds| seeds.0.clone())
     }

@@ -36,13 +36,18 @@ struct Kept {
 }
 
 impl Store {
-    /// `lab` in cargo's target folder, beside the folder that this program lies in.
+    /// In [`Store::folder`].
     pub(crate) fn beside_program() -> anyhow::Result<Self> {
-        let program = std::env::current_exe()?;
-        let target = program.parent().and_then(Path::parent).context("the program lies in no folder")?;
-        let folder = target.join("lab");
+        let folder = Self::folder()?;
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         Ok(Self { folder: Some(folder) })
+    }
+
+    /// `lab` in cargo's target folder, beside the folder that this program lies in.
+    pub(crate) fn folder() -> anyhow::Result<PathBuf> {
+        let program = std::env::current_exe()?;
+        let target = program.parent().and_then(Path::parent).context("the program lies in no folder")?;
+        Ok(target.join("lab"))
     }
 
     /// Keeps nothing.
