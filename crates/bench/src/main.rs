@@ -15,6 +15,7 @@ mod lab;
 mod rlnc;
 #[cfg(not(target_arch = "wasm32"))]
 mod sim;
+#[cfg(not(target_arch = "wasm32"))]
 mod soak;
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -159,7 +159,8 @@ fn ask(
     let piece_len = pieces.generation.shape.piece_len();
     pieces.outstanding.insert(piece);
     let Some(link) = links.get_mut(&peer) else { return };
-    let deadline = now + link.service.expected(piece_len).saturating_mul(2) + GRACE;
+    let grace = if piece_len > LONG_PIECE { LONG_GRACE } else { GRACE };
+    let deadline = now + link.service.expected(piece_len).saturating_mul(2) + grace;
     link.service.on_asked(piece_len);
     transfer.neighbour(peer).asks.push_back(Ask { generation, piece, at: now, deadline, is_excused: false });
 }
@@ -170,3 +171,6 @@ const DEPTH_BYTES: usize = 512 * 1024;
 const LATE_PER_MESSAGE: u32 = 2;
 /// Added to twice the time expected. 30 ms were enough in simulation for links of known round trip.
 const GRACE: Duration = Duration::from_millis(30);
+/// The same for pieces longer than this: what waits at the sender takes longer. From the same simulations.
+const LONG_GRACE: Duration = Duration::from_millis(100);
+const LONG_PIECE: usize = 16 * 1024;
