@@ -464,7 +464,7 @@ impl Mesh {
             Grafted::Accepted | Grafted::Unknown => {}
             Grafted::Refused(why) => {
                 self.outbox.trace(Trace::GraftRefused { peer, why });
-                let backoff_ms = crate::overlay::PRUNE_BACKOFF.as_millis();
+                let backoff_ms = crate::trace::PRUNE_BACKOFF.as_millis();
                 self.send(peer, Body::Prune(frame::Prune { topic: name.into(), backoff_ms }));
                 match why {
                     Refusal::Full => self.introduce(peer, &topic),
@@ -508,10 +508,7 @@ impl Mesh {
                     self.on_neighbour(peer, &topic);
                 }
                 Change::Prune { peer, topic, why } => {
-                    let has_left = why == Parting::Left;
-                    let backoff =
-                        if has_left { crate::overlay::LEAVE_BACKOFF } else { crate::overlay::PRUNE_BACKOFF };
-                    let backoff_ms = backoff.as_millis();
+                    let backoff_ms = why.backoff().as_millis();
                     self.send(peer, Body::Prune(frame::Prune { topic: topic.as_str().into(), backoff_ms }));
                     self.outbox.trace(Trace::Prune { peer, why });
                 }

@@ -19,7 +19,7 @@ pub(crate) use upkeep::Scene;
 use crate::{
     lane::Lane,
     score::Scores,
-    trace::{Parting, Refusal},
+    trace::{PRUNE_BACKOFF, Parting, Refusal},
 };
 
 /// Topics, and our neighbours in each.
@@ -134,7 +134,8 @@ impl Overlay {
             return Grafted::Accepted;
         }
         if mesh.backoff.get(&peer).is_some_and(|&until| now < until) {
-            mesh.backoff.insert(peer, now + PRUNE_BACKOFF);
+            let until = mesh.backoff.entry(peer).or_default();
+            *until = (*until).max(now + PRUNE_BACKOFF);
             return Grafted::Refused(Refusal::TooSoon);
         }
         let others = mesh.mesh.iter().filter(|other| scores.is_welcome(**other)).count();
@@ -235,6 +236,21 @@ impl Overlay {
     }
 }
 
+/// The peers from the lowest rank up; those of one rank stay in their order. By insertion: the compiler would make a
+/// sort of several kilobytes for each type.
+pub(crate) fn ranked(
+    peers: impl IntoIterator<Item = PeerId>,
+    rank: impl Fn(PeerId) -> u64,
+) -> Vec<(u64, PeerId)> {
+    let mut sorted: Vec<(u64, PeerId)> = Vec::new();
+    for peer in peers {
+        let rank = rank(peer);
+        let at = sorted.partition_point(|other| other.0 <= rank);
+        sorted.insert(at, (rank, peer));
+    }
+    sorted
+}
+
 /// At most `count` of `items`, in random order.
 pub(crate) fn sample<T>(mut items: Vec<T>, count: usize, rng: &mut Rng) -> Vec<T> {
     rng.shuffle(&mut items);
@@ -246,10 +262,6 @@ pub(crate) fn sample<T>(mut items: Vec<T>, count: usize, rng: &mut Rng) -> Vec<T
 const LANES: usize = 16;
 /// With so many good neighbours, bad ones are not needed. Guess.
 const ENOUGH: usize = 2;
-/// gossipsub v1.1: one minute.
-pub(crate) const PRUNE_BACKOFF: Duration = Duration::from_secs(60);
-/// gossipsub v1.1: ten seconds after leaving a topic.
-pub(crate) const LEAVE_BACKOFF: Duration = Duration::from_secs(10);
 /// The longest that a peer can make us wait. Guess.
 const BACKOFF_MAX: Duration = Duration::from_secs(3600);
 /// gossipsub v1.0: one minute.

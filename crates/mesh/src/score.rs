@@ -5,7 +5,7 @@
 //! decaying counters that each node keeps for itself. They are not added up into one number, so that no amount of use
 //! buys off a fault.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::collections::BTreeMap;
 
 use braidcast_machine::{Duration, Offence, Time};
 use braidcast_wire::{PeerId, limits};
@@ -118,15 +118,14 @@ impl Scores {
             conduct.halve(halvings);
             *conduct != Conduct::default() || is_here(peer)
         });
-        let surplus = self.peers.len().saturating_sub(limits::SCORES);
-        if surplus > 0 {
-            let absent = self.peers.iter().filter(|(peer, _)| !is_here(peer));
-            let badness = |conduct: &Conduct| (conduct.bans, conduct.points, conduct.unserved);
-            let mut absent: Vec<_> = absent.map(|(&peer, conduct)| (badness(conduct), peer)).collect();
-            absent.sort_unstable();
-            for (_, peer) in absent.iter().take(surplus) {
-                self.peers.remove(peer);
-            }
+        let mut surplus = self.peers.len().saturating_sub(limits::SCORES);
+        for worst in [(0, 0), (0, u32::MAX), (u32::MAX, u32::MAX)] {
+            self.peers.retain(|peer, conduct| {
+                let badness = (conduct.bans, conduct.points.max(conduct.unserved));
+                let is_forgotten = surplus > 0 && badness <= worst && !is_here(peer);
+                surplus -= usize::from(is_forgotten);
+                !is_forgotten
+            });
         }
     }
 }

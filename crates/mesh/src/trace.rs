@@ -2,7 +2,7 @@
 //!
 //! [`Config::traces`]: crate::Config::traces
 
-use braidcast_machine::{Outbox, Output};
+use braidcast_machine::{Duration, Outbox, Output};
 use braidcast_wire::{MessageId, PeerId};
 
 use crate::{
@@ -159,11 +159,29 @@ pub enum Parting {
     Farther,
     /// It misbehaves or serves nobody.
     Unwelcome,
-    /// It sent nothing, and its place is wanted.
+    /// It sent nothing, and others are there.
     Idle,
     /// We left the topic.
     Left,
 }
+
+impl Parting {
+    /// How long neither side grafts the other again.
+    pub(crate) fn backoff(self) -> Duration {
+        match self {
+            Self::Left => LEAVE_BACKOFF,
+            Self::Idle => IDLE_BACKOFF,
+            _ => PRUNE_BACKOFF,
+        }
+    }
+}
+
+/// gossipsub v1.1: one minute.
+pub(crate) const PRUNE_BACKOFF: Duration = Duration::from_secs(60);
+/// gossipsub v1.1: ten seconds after leaving a topic.
+const LEAVE_BACKOFF: Duration = Duration::from_secs(10);
+/// For others to have their turn. Guess.
+const IDLE_BACKOFF: Duration = Duration::from_secs(300);
 
 /// What waits for the host: an outbox that drops traces which nobody asked for.
 #[derive(Debug)]

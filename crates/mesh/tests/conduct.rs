@@ -2,7 +2,7 @@
 
 mod room;
 
-use braidcast_mesh::{Config, Parting, Trace};
+use braidcast_mesh::{Config, Parting, Trace, frame::Body};
 use braidcast_sim::{NodeIndex, Verdict};
 use room::{Room, payload, spoil};
 #[cfg(target_arch = "wasm32")]
@@ -105,4 +105,29 @@ fn a_slow_uplink_is_no_fault() {
         assert!(wronged <= 10, "{wronged} of about 480 ends of links, after {len} bytes");
     }
     assert!(room.world.bans().is_empty());
+}
+
+/// They take, and say nothing of what they have: nothing can be proved, but they make room for those that send.
+#[test]
+fn who_neither_announces_nor_sends_loses_its_place_to_others() {
+    let mut room = Room::random(6, NODES, 24, &Config::default());
+    room.world.intercept(|from, _, frame| {
+        let is_gift = frame.is_bulk() || matches!(frame.body, Some(Body::Have(_) | Body::IHave(_)));
+        if from.0 < BAD && is_gift { Verdict::Drop } else { Verdict::Deliver }
+    });
+    let before = bad_neighbours(&room);
+    for number in 0..12 {
+        let payload = payload(300_000, number as u8);
+        let id = room.publish(NodeIndex(BAD + number * 2), payload.clone());
+        room.run(20_000);
+        assert!(room.have_all(&honest(), id, &payload));
+    }
+    let idle = room.traces.iter().filter_map(|(node, trace)| match trace {
+        Trace::Prune { peer, why: Parting::Idle } if node.0 >= BAD => room.world.node(peer),
+        _ => None,
+    });
+    let (wronged, found) = idle.partition::<Vec<_>, _>(|node| node.0 >= BAD);
+    assert!(found.len() * 2 >= before && wronged.len() * 10 <= found.len(), "{wronged:?} {found:?}");
+    // Those that the honest chose themselves stay.
+    assert!(bad_neighbours(&room) * 4 <= before * 3, "{} of {before} are left", bad_neighbours(&room));
 }

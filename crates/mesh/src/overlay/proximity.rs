@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use braidcast_machine::Duration;
 use braidcast_wire::{PeerId, Topic};
 
-use super::{Change, Overlay, upkeep::Scene};
+use super::{Change, Overlay, ranked, upkeep::Scene};
 use crate::trace::Parting;
 
 impl Overlay {
@@ -29,8 +29,8 @@ impl Overlay {
     /// `count` of `peers`, which are in random order: half of them the nearest.
     pub(super) fn pick(&self, mut peers: Vec<PeerId>, count: usize) -> Vec<PeerId> {
         let mut chosen = peers.split_off(peers.len().saturating_sub(count / 2));
-        peers.sort_by_key(|&peer| self.round_trip(peer));
-        chosen.extend(peers.into_iter().take(count - chosen.len()));
+        let nearest = ranked(peers, |peer| self.round_trip(peer).as_micros());
+        chosen.extend(nearest.into_iter().take(count - chosen.len()).map(|(_, peer)| peer));
         chosen
     }
 
@@ -40,14 +40,12 @@ impl Overlay {
         let is_welcome = |&(peer, _): &(PeerId, _)| scene.scores.is_welcome(peer);
         let candidates = self.candidates(topic, scene).filter(is_welcome);
         let nearest = candidates.map(|(peer, _)| (self.round_trip(peer), peer)).min();
-        let mut near: Vec<(Duration, PeerId)> =
-            self.mesh(topic).map(|peer| (self.round_trip(peer), peer)).collect();
-        near.sort_unstable();
+        let mut near = ranked(self.mesh(topic), |peer| self.round_trip(peer).as_micros());
         let far = near.split_off(near.len().min(scene.params.of(topic).mesh_target / 2));
         let (Some((distance, peer)), Some(&(bound, _))) = (nearest, near.last()) else {
             return Vec::new();
         };
-        if distance.as_micros() * 4 >= bound.as_micros() * 3 {
+        if distance.as_micros() * 4 >= bound * 3 {
             return Vec::new();
         }
         let mut changes = self.graft(topic, alloc::vec![peer]);

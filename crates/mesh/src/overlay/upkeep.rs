@@ -5,7 +5,7 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use braidcast_machine::{Direction, Duration, Rng, Time};
 use braidcast_wire::{PeerId, Topic};
 
-use super::{Change, ENOUGH, Overlay, PRUNE_BACKOFF, TopicMesh, sample};
+use super::{Change, ENOUGH, Overlay, TopicMesh, ranked, sample};
 use crate::{params::Params, score::Scores, trace::Parting};
 
 /// What a choice of neighbours depends on.
@@ -98,7 +98,7 @@ impl Overlay {
         self.is_changed |= !chosen.is_empty();
         let prune = |peer: PeerId| {
             mesh.mesh.remove(&peer);
-            mesh.backoff.insert(peer, now + PRUNE_BACKOFF);
+            mesh.backoff.insert(peer, now + why.backoff());
             Change::Prune { peer, topic: topic.clone(), why }
         };
         chosen.into_iter().map(prune).collect()
@@ -149,14 +149,11 @@ impl Overlay {
     /// the rest is chance, so that who was useful first cannot take all places.
     fn thin(&mut self, topic: &Topic, scene: &mut Scene<'_>) -> Vec<Change> {
         let scores = scene.scores;
-        let mut ranked = scene.rng.shuffled(self.mesh(topic));
-        ranked.sort_by_key(|&peer| core::cmp::Reverse(scores.useful_bytes(peer)));
-        let count = ranked.len();
-        let (ours, theirs): (Vec<PeerId>, Vec<PeerId>) = scene
-            .rng
-            .shuffled(ranked.split_off(count.min(BEST)))
-            .into_iter()
-            .partition(|&peer| self.is_outbound(peer, topic));
+        let best_first = ranked(scene.rng.shuffled(self.mesh(topic)), |peer| !scores.useful_bytes(peer));
+        let count = best_first.len();
+        let others = best_first.into_iter().skip(BEST).map(|(_, peer)| peer);
+        let (ours, theirs): (Vec<PeerId>, Vec<PeerId>) =
+            scene.rng.shuffled(others).into_iter().partition(|&peer| self.is_outbound(peer, topic));
         let surplus = count.saturating_sub(scene.params.of(topic).mesh_target);
         let mut chosen: Vec<PeerId> = theirs.into_iter().take(surplus).collect();
         let beyond = count.saturating_sub(chosen.len() + scene.params.of(topic).mesh_max);
@@ -165,7 +162,7 @@ impl Overlay {
     }
 
     /// Once in a while, takes in peers that were of far more use than our neighbours: gossipsub's opportunistic graft.
-    fn improve(&mut self, topic: &Topic, scene: &Scene<'_>) -> Vec<Change> {
+    fn improve(&mut self, topic: &Topic, scene: &mut Scene<'_>) -> Vec<Change> {
         let now = scene.now;
         let Some(mesh) = self.topics.get_mut(topic).filter(|mesh| mesh.better_at <= now) else {
             return Vec::new();
@@ -173,35 +170,39 @@ impl Overlay {
         mesh.better_at = now + IMPROVE_PERIOD;
         let mut changes = self.rotate(topic, scene);
         let Some(mesh) = self.topics.get(topic) else { return changes };
-        let mut ranks: Vec<u64> = mesh.mesh.iter().map(|&peer| scene.scores.useful_bytes(peer)).collect();
-        ranks.sort_unstable();
-        let median = ranks.get(ranks.len() / 2).copied().unwrap_or(0);
         let useful_bytes = |peer| scene.scores.useful_bytes(peer);
+        let neighbours = ranked(mesh.mesh.iter().copied(), useful_bytes);
+        let median = neighbours.get(neighbours.len() / 2).map_or(0, |&(useful, _)| useful);
         let is_better =
             |&peer: &PeerId| scene.scores.is_welcome(peer) && useful_bytes(peer) > median.saturating_mul(2);
-        let mut better: Vec<PeerId> =
-            self.candidates(topic, scene).map(|(peer, _)| peer).filter(is_better).collect();
-        better.sort_by_key(|&peer| core::cmp::Reverse(useful_bytes(peer)));
-        better.truncate(IMPROVE_PEERS);
-        changes.extend(self.graft(topic, better));
+        let better = self.candidates(topic, scene).map(|(peer, _)| peer).filter(is_better);
+        let better = ranked(better, |peer| !useful_bytes(peer)).into_iter().take(IMPROVE_PEERS);
+        changes.extend(self.graft(topic, better.map(|(_, peer)| peer).collect()));
         changes
     }
 
-    /// Where places are scarce, those that came to us and sent nothing from one look to the next make room, while most
-    /// others send: they may take without giving, or only be behind.
-    fn rotate(&mut self, topic: &Topic, scene: &Scene<'_>) -> Vec<Change> {
-        let sent = |peer| scene.scores.of(peer).sent;
+    /// Those that came to us and sent nothing from one look to the next make room for others, while most neighbours
+    /// send: they may take without giving, or only be behind. A node that takes everyone keeps them.
+    fn rotate(&mut self, topic: &Topic, scene: &mut Scene<'_>) -> Vec<Change> {
+        let (params, sent) = (scene.params.of(topic), |peer| scene.scores.of(peer).sent);
         let idle = self.mesh(topic).filter(|&peer| sent(peer) == 0 && !self.is_outbound(peer, topic));
         let idle: BTreeSet<PeerId> = idle.collect();
         let count = self.mesh(topic).count();
         let busy = self.mesh(topic).filter(|&peer| sent(peer) >= BUSY).count();
+        let others = self.candidates(topic, scene).map(|(peer, _)| peer);
+        let others: Vec<PeerId> = others.filter(|&peer| scene.scores.is_welcome(peer)).collect();
         let Some(mesh) = self.topics.get_mut(topic) else { return Vec::new() };
         let before = core::mem::replace(&mut mesh.idle, idle);
-        if count < scene.params.of(topic).mesh_max || busy * 2 < count {
+        let takes_everyone = params.mesh_max > 2 * params.mesh_target;
+        if takes_everyone || count < params.mesh_target || busy * 2 < count {
             return Vec::new();
         }
-        let chosen = mesh.idle.intersection(&before).copied().take(IMPROVE_PEERS).collect();
-        self.prune(topic, chosen, Parting::Idle, scene.now)
+        let chosen = mesh.idle.intersection(&before).copied();
+        let chosen: Vec<PeerId> = chosen.take(others.len().min(IMPROVE_PEERS)).collect();
+        let others = sample(others, chosen.len(), scene.rng);
+        let mut changes = self.prune(topic, chosen, Parting::Idle, scene.now);
+        changes.extend(self.graft(topic, others));
+        changes
     }
 }
 
