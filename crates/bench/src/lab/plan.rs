@@ -93,7 +93,7 @@ impl Plan {
         self.network.hosts[node as usize].is_hub || self.messages.iter().any(|message| message.node == node)
     }
 
-    /// By node: whether its deliveries count.
+    /// By node: whether its deliveries count. A hub's do not: it is no member of the mesh that is given.
     pub(crate) fn counted(&self) -> Vec<bool> {
         let target = match self.scenario.faults.attack {
             Some(attack) if attack.on == Target::One => script::targets(self, attack.on).first().copied(),
@@ -101,7 +101,7 @@ impl Plan {
         };
         let counts = |(node, rogue): (u32, &Option<Rogue>)| match target {
             Some(target) => node == target,
-            None => rogue.is_none(),
+            None => rogue.is_none() && !self.network.hosts[node as usize].is_hub,
         };
         (0..).zip(&self.rogues).map(counts).collect()
     }
