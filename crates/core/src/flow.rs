@@ -5,10 +5,8 @@
 //! bandwidth-delay product and [`SLACK`] unacknowledged per link ([`LinkFlow`]) and lets bytes go at the rate at
 //! which they were seen to arrive, per link and for the node's uplink as a whole ([`Pace`]).
 //!
-//! Rates are measured as in BBR ([draft-cardwell-iccrg-bbr-congestion-control-02, section
-//! 4.1](https://datatracker.ietf.org/doc/html/draft-cardwell-iccrg-bbr-congestion-control-02)): bytes acknowledged
-//! between a frame's departure and its acknowledgement, over the time that took. How far above or below that rate to
-//! send is decided by the queue that the round trips show, so that it stays below a round trip and a frame.
+//! How far above or below that rate to send is decided by the queue that the round trips show, so that it stays below a
+//! round trip and a frame.
 
 use alloc::collections::VecDeque;
 
