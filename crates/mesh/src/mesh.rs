@@ -1,5 +1,8 @@
 //! The machine: who is connected, what is on its way, what is due.
 
+mod membership;
+mod publish;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
@@ -13,18 +16,17 @@ use bytes::Bytes;
 
 use crate::{
     announce::BATCH,
-    api::{Command, Config, Event, Publish, PublishError},
+    api::{Command, Config, Event},
     frame::{self, Body, Frame},
     gossip::Asked,
     job::{Decode, Encode, Regenerate},
-    lane::Lane,
     link::Link,
-    overlay::{Change, Grafted, Overlay, Scene},
+    overlay::{Overlay, Scene},
     params::Params,
     score::{Conduct, Scores},
     seen::{Rumours, Seen},
-    trace::{Out, Parting, Refusal, Trace},
-    transfer::{Push, Transfer},
+    trace::Out,
+    transfer::Transfer,
     verdict::Pending,
 };
 
@@ -247,292 +249,6 @@ impl Mesh {
         }
     }
 
-    fn on_subscribe(&mut self, topic: Topic, now: Time) {
-        if self.overlay.is_subscribed(&topic) {
-            return;
-        }
-        self.overlay.subscribe(&topic);
-        let join = alloc::vec![topic.as_str().into()];
-        self.tell_concerned(&topic, &Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
-        let (overlay, mut scene) = self.scene(now);
-        let changes = overlay.fill(&topic, &mut scene);
-        self.apply(changes);
-        self.heartbeat_at.get_or_insert(now + self.config.heartbeat);
-    }
-
-    fn on_unsubscribe(&mut self, topic: &Topic) {
-        if !self.overlay.is_subscribed(topic) {
-            return;
-        }
-        let changes = self.overlay.unsubscribe(topic);
-        self.apply(changes);
-        let leave = alloc::vec![topic.as_str().into()];
-        self.tell_concerned(topic, &Body::Subscriptions(frame::Subscriptions { join: Vec::new(), leave }));
-        let is_over = |transfer: &Transfer| transfer.whole_at.is_none() && transfer.manifest.topic == *topic;
-        let over: Vec<MessageId> =
-            self.transfers.iter().filter(|(_, transfer)| is_over(transfer)).map(|(&id, _)| id).collect();
-        over.into_iter().for_each(|id| self.drop_transfer(id));
-    }
-
-    fn on_publish(&mut self, publish: Publish) {
-        let ticket = publish.ticket;
-        match self.check_publish(&publish) {
-            Ok(()) => {
-                let params = self.params.of(&publish.topic);
-                self.encodes.push_back(Encode::new(publish, params));
-            }
-            Err(error) => {
-                if let PublishError::NoPeers { topic } = &error {
-                    // Some tell only who asks: the next try may find them.
-                    let topics = alloc::vec![topic.as_str().into()];
-                    self.tell_all(&Body::Seek(frame::Seek { topics }));
-                }
-                self.outbox.event(Event::Refused { ticket, error });
-            }
-        }
-    }
-
-    fn check_publish(&self, publish: &Publish) -> Result<(), PublishError> {
-        let content = &publish.content;
-        let (len, limit) = (content.payload.len(), self.config.message_bytes);
-        if len > limit {
-            return Err(PublishError::TooLong { len, limit });
-        }
-        if content.content_type.len() > limits::CONTENT_TYPE_BYTES {
-            return Err(PublishError::ContentType { len: content.content_type.len() });
-        }
-        if content.name.len() > limits::NAME_BYTES {
-            return Err(PublishError::Name { len: content.name.len() });
-        }
-        if self.encodes.len() >= ENCODES {
-            return Err(PublishError::Busy { len: self.encodes.len(), limit: ENCODES });
-        }
-        match self.overlay.subscribers(&publish.topic).next() {
-            Some(_) => Ok(()),
-            None => Err(PublishError::NoPeers { topic: publish.topic.clone() }),
-        }
-    }
-
-    /// Our own message is coded and hashed: sign it and offer it.
-    fn on_encoded(&mut self, encode: Encode, now: Now) {
-        let (ticket, topic) = (encode.publish.ticket, encode.publish.topic.clone());
-        let is_long = encode.publish.content.payload.len() > WIDE_BYTES;
-        let count = if is_long { 0 } else { WIDE_PEERS };
-        let (overlay, mut scene) = self.scene(now.time);
-        let audience = overlay.audience(&topic, count, &mut scene);
-        if audience.is_empty() {
-            return self.outbox.event(Event::Refused { ticket, error: PublishError::NoPeers { topic } });
-        }
-        self.last_seqno = (self.last_seqno + 1).max(now.wall.0.saturating_mul(1000));
-        let mut transfer = encode.finish(self.last_seqno, now.wall, &self.identity, &self.config);
-        transfer.moved_at = now.time;
-        transfer.whole_at = Some(now.time);
-        for &peer in &audience {
-            transfer.neighbour(peer).push = Push::All;
-        }
-        let id = transfer.id();
-        self.seen.insert(id, now.time);
-        self.transfers.insert(id, transfer);
-        self.outbox.event(Event::Published { ticket, id, peers: audience.len() });
-        audience.into_iter().for_each(|peer| self.enqueue(peer, id));
-        self.heartbeat_at.get_or_insert(now.time + self.config.heartbeat);
-    }
-
-    fn on_subscriptions(
-        &mut self,
-        peer: PeerId,
-        frame: &frame::Subscriptions,
-        now: Time,
-    ) -> Result<(), Offence> {
-        for name in &frame.leave {
-            let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
-            let link = self.links.get_mut(&peer);
-            if let Some(link) = link.filter(|link| link.topics.contains(&topic)) {
-                link.topics.remove(&topic);
-                // It may publish there all the same.
-                link.sought.insert(topic.clone());
-                self.overlay.on_peer_left(peer, &topic);
-                self.outbox.event(Event::Left { peer, topic });
-            }
-        }
-        for name in &frame.join {
-            let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
-            self.on_peer_joined(peer, topic, now)?;
-        }
-        Ok(())
-    }
-
-    fn on_peer_joined(&mut self, peer: PeerId, topic: Topic, now: Time) -> Result<(), Offence> {
-        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
-        if link.topics.len() >= limits::TOPICS_PER_PEER {
-            return Err(Offence::minor("peer subscribes to more topics than the limit"));
-        }
-        if !link.topics.insert(topic.clone()) {
-            return Ok(());
-        }
-        let is_news = !link.sought.remove(&topic);
-        self.overlay.on_peer_joined(peer, link.direction, &topic);
-        if self.config.is_discreet && is_news {
-            self.tell_subscribed(peer, &topic);
-        }
-        if self.config.introduces {
-            self.introduce(peer, &topic);
-        }
-        let (overlay, scene) = self.scene(now);
-        let changes = overlay.welcome(peer, &topic, &scene);
-        self.apply(changes);
-        self.outbox.event(Event::Joined { peer, topic });
-        Ok(())
-    }
-
-    fn on_seek(&mut self, peer: PeerId, frame: &frame::Seek) -> Result<(), Offence> {
-        for name in &frame.topics {
-            let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
-            let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
-            if link.topics.len() + link.sought.len() >= limits::TOPICS_PER_PEER {
-                return Err(Offence::minor("peer names more topics than the limit"));
-            }
-            if self.config.is_discreet && !link.knows(&topic) {
-                link.sought.insert(topic.clone());
-                self.tell_subscribed(peer, &topic);
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells a peer that we subscribe to a topic, if we do.
-    fn tell_subscribed(&mut self, peer: PeerId, topic: &Topic) {
-        if self.overlay.is_subscribed(topic) {
-            let join = alloc::vec![topic.as_str().into()];
-            self.send(peer, Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
-        }
-    }
-
-    /// Hands a newcomer a sample of the topic's peers.
-    fn introduce(&mut self, newcomer: PeerId, topic: &Topic) {
-        let may = |&peer: &PeerId| peer != newcomer && self.scores.is_welcome(peer);
-        let others: Vec<PeerId> = self.overlay.subscribers(topic).filter(may).collect();
-        let others = crate::overlay::sample(others, limits::RECORDS_PER_FRAME, &mut self.rng);
-        let records: Vec<Bytes> =
-            others.iter().filter_map(|peer| self.links.get(peer)?.record.clone()).collect();
-        if !records.is_empty() {
-            self.send(newcomer, Body::Introduce(frame::Introduce { topic: topic.as_str().into(), records }));
-        }
-    }
-
-    fn on_record(&mut self, peer: PeerId, envelope: Bytes) -> Result<(), Offence> {
-        if envelope.len() > limits::RECORD_BYTES {
-            return Err(Offence::fatal("peer record is longer than the limit"));
-        }
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.record = Some(envelope);
-        }
-        Ok(())
-    }
-
-    fn on_introduce(&mut self, peer: PeerId, frame: frame::Introduce) -> Result<(), Offence> {
-        if frame.records.len() > limits::RECORDS_PER_FRAME
-            || frame.records.iter().any(|record| record.len() > limits::RECORD_BYTES)
-        {
-            return Err(Offence::fatal("introduction is longer than the limit"));
-        }
-        match frame::topic(&frame.topic) {
-            // Whoever comes to us and was of no use yet may lead us anywhere.
-            Some(_) if !self.is_trusted(peer) => Ok(()),
-            Some(topic) if self.overlay.is_subscribed(&topic) => {
-                self.outbox.event(Event::Introduced { topic, records: frame.records });
-                Ok(())
-            }
-            _ => Err(Offence::minor("introduction for a topic that we do not subscribe to")),
-        }
-    }
-
-    /// Its introductions count: we chose it, or it was of use, and it did nothing wrong.
-    fn is_trusted(&self, peer: PeerId) -> bool {
-        let is_ours = self.links.get(&peer).is_some_and(|link| link.direction == Direction::Outbound);
-        let conduct = self.scores.of(peer);
-        conduct.is_welcome() && (is_ours || conduct.useful_bytes > 0)
-    }
-
-    fn on_graft(&mut self, peer: PeerId, name: &str, now: Time) -> Result<(), Offence> {
-        let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
-        let was_neighbour = self.overlay.mesh(&topic).any(|neighbour| neighbour == peer);
-        let (overlay, scene) = self.scene(now);
-        let grafted = overlay.on_graft(peer, &topic, &scene);
-        match grafted {
-            Grafted::Accepted if !was_neighbour => self.on_neighbour(peer, &topic),
-            Grafted::Accepted | Grafted::Unknown => {}
-            Grafted::Refused(why) => {
-                self.outbox.trace(Trace::GraftRefused { peer, why });
-                let backoff_ms = crate::trace::PRUNE_BACKOFF.as_millis();
-                self.send(peer, Body::Prune(frame::Prune { topic: name.into(), backoff_ms }));
-                match why {
-                    Refusal::Full => self.introduce(peer, &topic),
-                    Refusal::Unwelcome => {}
-                    Refusal::TooSoon => return Err(Offence::minor("graft within the back-off")),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn on_lanes(&mut self, peer: PeerId, frame: &frame::Lanes) -> Result<(), Offence> {
-        let topic = frame::topic(&frame.topic).ok_or(Offence::fatal("topic name is empty or too long"))?;
-        if frame.slot >= frame.of || frame.of as usize > limits::PEERS {
-            return Err(Offence::fatal("lane is beyond the number of lanes"));
-        }
-        let lane = Lane { slot: frame.slot, of: frame.of };
-        if self.overlay.on_lane(peer, &topic, lane) {
-            // What it may be pushed has changed, also of messages that were whole before the lane came.
-            let of_topic = |transfer: &&Transfer| transfer.manifest.topic == topic;
-            let ids: Vec<MessageId> = self.transfers.values().filter(of_topic).map(Transfer::id).collect();
-            ids.into_iter().for_each(|id| self.enqueue(peer, id));
-        }
-        Ok(())
-    }
-
-    fn on_prune(&mut self, peer: PeerId, frame: &frame::Prune, now: Time) -> Result<(), Offence> {
-        let topic = frame::topic(&frame.topic).ok_or(Offence::fatal("topic name is empty or too long"))?;
-        if self.overlay.on_prune(peer, &topic, Duration::from_millis(frame.backoff_ms), now) {
-            self.outbox.trace(Trace::Prune { peer, why: Parting::Theirs });
-        }
-        Ok(())
-    }
-
-    /// Tells peers of changes of our own making.
-    fn apply(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            match change {
-                Change::Graft { peer, topic } => {
-                    self.send(peer, Body::Graft(frame::Graft { topic: topic.as_str().into() }));
-                    self.on_neighbour(peer, &topic);
-                }
-                Change::Prune { peer, topic, why } => {
-                    let backoff_ms = why.backoff().as_millis();
-                    self.send(peer, Body::Prune(frame::Prune { topic: topic.as_str().into(), backoff_ms }));
-                    self.outbox.trace(Trace::Prune { peer, why });
-                }
-            }
-        }
-    }
-
-    /// A new neighbour takes part in what is on its way, and hears what came of late.
-    fn on_neighbour(&mut self, peer: PeerId, topic: &Topic) {
-        self.outbox.trace(Trace::Graft { peer });
-        let unfinished = |transfer: &&mut Transfer| {
-            transfer.manifest.topic == *topic && transfer.whole_at.is_none_or(|_| transfer.is_ours)
-        };
-        let mut ids = Vec::new();
-        for transfer in self.transfers.values_mut().filter(unfinished) {
-            let push = if transfer.is_ours { Push::All } else { Push::Lane };
-            let neighbour = transfer.neighbour(peer);
-            neighbour.push = neighbour.push.max(push);
-            ids.push(transfer.manifest.id);
-        }
-        ids.into_iter().for_each(|id| self.enqueue(peer, id));
-        self.tell_recent(peer, topic);
-    }
-
     fn on_time(&mut self, now: Time) {
         if self.overlay.is_lane_due() {
             self.flush_at.get_or_insert(now + BATCH);
@@ -618,11 +334,5 @@ impl Mesh {
 const OUTBOX_FRAMES: usize = 4 * limits::PEERS;
 /// Names of 256 bytes each, and what protobuf adds, stay below the limit of a control frame.
 const TOPICS_PER_FRAME: usize = limits::CONTROL_FRAME_BYTES / (limits::TOPIC_BYTES + 8);
-/// A message of our own of at most this length goes to this many subscribers, not only to the mesh: it is on
-/// its way in a moment whatever the uplink. After simulations.
-const WIDE_BYTES: usize = 128 * 1024;
-const WIDE_PEERS: usize = 32;
-/// Messages of our own that wait to be encoded. Guess.
-const ENCODES: usize = 64;
 /// Most points of minor offences in a heartbeat. Guess: a ban takes five of them.
 const MINOR_POINTS: u32 = 20;

@@ -1,0 +1,85 @@
+//! A message of our own: checked, encoded, and offered.
+
+use braidcast_machine::Now;
+use braidcast_wire::limits;
+
+use super::Mesh;
+use crate::{
+    api::{Event, Publish, PublishError},
+    frame::{self, Body},
+    job::Encode,
+    transfer::Push,
+};
+
+impl Mesh {
+    pub(super) fn on_publish(&mut self, publish: Publish) {
+        let ticket = publish.ticket;
+        match self.check_publish(&publish) {
+            Ok(()) => {
+                let params = self.params.of(&publish.topic);
+                self.encodes.push_back(Encode::new(publish, params));
+            }
+            Err(error) => {
+                if let PublishError::NoPeers { topic } = &error {
+                    // Some tell only who asks: the next try may find them.
+                    let topics = alloc::vec![topic.as_str().into()];
+                    self.tell_all(&Body::Seek(frame::Seek { topics }));
+                }
+                self.outbox.event(Event::Refused { ticket, error });
+            }
+        }
+    }
+
+    fn check_publish(&self, publish: &Publish) -> Result<(), PublishError> {
+        let content = &publish.content;
+        let (len, limit) = (content.payload.len(), self.config.message_bytes);
+        if len > limit {
+            return Err(PublishError::TooLong { len, limit });
+        }
+        if content.content_type.len() > limits::CONTENT_TYPE_BYTES {
+            return Err(PublishError::ContentType { len: content.content_type.len() });
+        }
+        if content.name.len() > limits::NAME_BYTES {
+            return Err(PublishError::Name { len: content.name.len() });
+        }
+        if self.encodes.len() >= ENCODES {
+            return Err(PublishError::Busy { len: self.encodes.len(), limit: ENCODES });
+        }
+        match self.overlay.subscribers(&publish.topic).next() {
+            Some(_) => Ok(()),
+            None => Err(PublishError::NoPeers { topic: publish.topic.clone() }),
+        }
+    }
+
+    /// Our own message is coded and hashed: sign it and offer it.
+    pub(super) fn on_encoded(&mut self, encode: Encode, now: Now) {
+        let (ticket, topic) = (encode.publish.ticket, encode.publish.topic.clone());
+        let is_long = encode.publish.content.payload.len() > WIDE_BYTES;
+        let count = if is_long { 0 } else { WIDE_PEERS };
+        let (overlay, mut scene) = self.scene(now.time);
+        let audience = overlay.audience(&topic, count, &mut scene);
+        if audience.is_empty() {
+            return self.outbox.event(Event::Refused { ticket, error: PublishError::NoPeers { topic } });
+        }
+        self.last_seqno = (self.last_seqno + 1).max(now.wall.0.saturating_mul(1000));
+        let mut transfer = encode.finish(self.last_seqno, now.wall, &self.identity, &self.config);
+        transfer.moved_at = now.time;
+        transfer.whole_at = Some(now.time);
+        for &peer in &audience {
+            transfer.neighbour(peer).push = Push::All;
+        }
+        let id = transfer.id();
+        self.seen.insert(id, now.time);
+        self.transfers.insert(id, transfer);
+        self.outbox.event(Event::Published { ticket, id, peers: audience.len() });
+        audience.into_iter().for_each(|peer| self.enqueue(peer, id));
+        self.heartbeat_at.get_or_insert(now.time + self.config.heartbeat);
+    }
+}
+
+/// A message of our own of at most this length goes to this many subscribers, not only to the mesh: it is on
+/// its way in a moment whatever the uplink. After simulations.
+const WIDE_BYTES: usize = 128 * 1024;
+const WIDE_PEERS: usize = 32;
+/// Messages of our own that wait to be encoded. Guess.
+const ENCODES: usize = 64;
