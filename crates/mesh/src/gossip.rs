@@ -29,6 +29,11 @@ struct Promise {
 }
 
 impl Asked {
+    /// True when `peer` was asked for the message.
+    pub(crate) fn is_of(&self, id: MessageId, peer: PeerId) -> bool {
+        self.0.get(&id).is_some_and(|promise| promise.by == peer)
+    }
+
     /// True when `peer` may be asked for the message now.
     fn insert(&mut self, id: MessageId, peer: PeerId, now: Time) -> bool {
         if self.0.contains_key(&id) || self.0.len() >= ASKED_MAX {
@@ -133,8 +138,9 @@ impl Mesh {
         if !self.overlay.is_subscribed(&topic) {
             return Ok(());
         }
+        let is_news = |id| !self.seen.contains(id) || self.seen.is_given_up(id);
         let wanted: Vec<MessageId> =
-            ids.filter(|&id| !self.seen.contains(id) && self.asked.insert(id, peer, now)).collect();
+            ids.filter(|&id| is_news(id) && self.asked.insert(id, peer, now)).collect();
         if !wanted.is_empty() {
             self.outbox.trace(Trace::Asked { peer, messages: wanted.len() });
             self.send(peer, Body::IWant(frame::Ids { ids: frame::pack(wanted) }));

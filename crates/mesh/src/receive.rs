@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::{
     api::{Content, Event, Message, Payload},
-    frame,
+    frame::{self, Body},
     job::{Decode, Regenerate, Step, inline_payload},
     link::{Link, Place},
     manifest::Manifest,
@@ -37,8 +37,14 @@ impl Mesh {
             }
             return Ok(());
         }
+        let was_asked = self.asked.is_of(id, peer);
         self.asked.on_kept(id, peer);
-        if self.seen.contains(id) {
+        let is_given_up = self.seen.is_given_up(id);
+        if is_given_up && !was_asked {
+            self.send(peer, Body::Pause(frame::Ids { ids: frame::pack([id]) }));
+            return Ok(());
+        }
+        if self.seen.contains(id) && !is_given_up {
             self.tell_done(peer, id, now);
             return Ok(());
         }

@@ -16,7 +16,7 @@ impl Mesh {
             if now.since(self.transfers[&id].moved_at) >= PATIENCE {
                 self.outbox.trace(Trace::Abandoned { id });
                 self.drop_transfer(id);
-                self.seen.forget(id);
+                self.seen.give_up(id);
             } else {
                 self.expire(id, now);
             }
@@ -67,7 +67,7 @@ impl Mesh {
 
 /// How often requests are looked at: 25 ms in the simulations of `docs/decisions`.
 pub(crate) const REPAIR_PERIOD: Duration = Duration::from_millis(25);
-/// Nothing came for this long: the message is given up, and may come again. Guess.
+/// Nothing came for this long: the message is given up, until somebody offers the whole of it. Guess.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// How long a finished message is kept after it last moved. Guess.
 const KEEP: Duration = Duration::from_secs(10);

@@ -10,6 +10,8 @@ use braidcast_wire::{MessageId, PeerId};
 pub(crate) struct Seen {
     ids: BTreeSet<MessageId>,
     order: VecDeque<(Time, MessageId)>,
+    /// Those of `ids` that never became whole here.
+    given_up: BTreeSet<MessageId>,
 }
 
 impl Seen {
@@ -21,7 +23,9 @@ impl Seen {
             }
             self.order.pop_front();
             self.ids.remove(&oldest);
+            self.given_up.remove(&oldest);
         }
+        self.given_up.remove(&id);
         let is_new = self.ids.insert(id);
         if is_new {
             self.order.push_back((now, id));
@@ -33,10 +37,17 @@ impl Seen {
         self.ids.contains(&id)
     }
 
-    /// Lets a message that was given up come again.
-    pub(crate) fn forget(&mut self, id: MessageId) {
-        self.ids.remove(&id);
-        self.order.retain(|&(_, other)| other != id);
+    /// Nothing came of a message any more. It may come again from whoever offers it as a whole; those that have as little
+    /// of it as we had would pass it around for ever.
+    pub(crate) fn give_up(&mut self, id: MessageId) {
+        if self.ids.contains(&id) {
+            self.given_up.insert(id);
+        }
+    }
+
+    /// True for a message that was given up.
+    pub(crate) fn is_given_up(&self, id: MessageId) -> bool {
+        self.given_up.contains(&id)
     }
 }
 

@@ -85,7 +85,7 @@ impl Mesh {
         let transfer = self.transfers.get_mut(&id)?;
         let next = transfer.next(peer, self.overlay.lane(peer, &transfer.manifest.topic))?;
         transfer.on_sent(peer, next);
-        transfer.moved_at = now;
+        transfer.on_moved_out(now);
         Some((next, transfer))
     }
 
@@ -93,7 +93,7 @@ impl Mesh {
     fn chunk(&mut self, peer: PeerId, place: Place, now: Time) -> Option<Body> {
         let transfer = self.transfers.get_mut(&place.message)?;
         let bytes = transfer.generations.get(place.generation)?.pieces[usize::from(place.piece)].clone()?;
-        transfer.moved_at = now;
+        transfer.on_moved_out(now);
         let (is_ours, end) = (transfer.is_ours, bytes.len().min(place.offset + limits::CHUNK_BYTES));
         if end < bytes.len() {
             self.links.get_mut(&peer)?.sending = Some(Place { offset: end, ..place });

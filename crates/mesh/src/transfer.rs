@@ -30,7 +30,7 @@ pub(crate) struct Transfer {
     pub(crate) is_spread: bool,
     /// When the payload was there and verified.
     pub(crate) whole_at: Option<Time>,
-    /// When bytes of it last came or went.
+    /// When new bytes of it last came, or, once it is whole, any went.
     pub(crate) moved_at: Time,
     /// Its patience began anew once, because we woke late.
     pub(crate) is_excused: bool,
@@ -135,6 +135,13 @@ impl Transfer {
             received_bytes: 0,
             is_paused: false,
             threshold_percent: 0,
+        }
+    }
+
+    /// Bytes of it go out. What is unfinished does not live by that, or nodes that all lack the same would keep it for ever.
+    pub(crate) fn on_moved_out(&mut self, now: Time) {
+        if self.whole_at.is_some() {
+            self.moved_at = now;
         }
     }
 

@@ -453,3 +453,24 @@ fn no_frame_of_nonsense_panics() {
         node.tick(Duration::from_secs(1));
     }
 }
+
+#[test]
+fn what_was_given_up_comes_back_only_from_who_offers_the_whole() {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 3));
+    alice.publish(&[7; 8_192]);
+    let frames = alice.pull(2);
+    let Some(Body::Manifest(manifest)) = frames[0].body.clone() else { panic!("a manifest") };
+    let id = Bytes::copy_from_slice(blake3::hash(&manifest.body).as_bytes());
+    bob.receive_frame(3, frames[0].clone());
+    bob.receive_frame(3, frames[1].clone());
+    let said = bob.pass(Duration::from_secs(41));
+    assert!(said.iter().any(|output| matches!(output, Output::Event(Event::Trace(Trace::Abandoned { .. })))));
+    let pause = Body::Pause(frame::Ids { ids: id.clone() });
+    assert_eq!(bob.receive_frame(3, frames[0].clone()), [send(3, pause)], "it may lack the same");
+    assert_eq!(bob.mesh.messages(), 0);
+    let ihave = Body::IHave(frame::IHave { topic: "t".into(), ids: id.clone() });
+    let said = bob.receive(3, ihave);
+    assert!(said.contains(&send(3, Body::IWant(frame::Ids { ids: id }))), "{said:?}");
+    bob.receive_frame(3, frames[0].clone());
+    assert_eq!(bob.mesh.messages(), 1);
+}
