@@ -14,11 +14,11 @@ use crate::piece_set::PieceSet;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
     /// What it says; `None` is a frame of a later version, and ignored.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20")]
     pub body: Option<Body>,
 }
 
-/// The sorts of frames. Those up to [`Body::Seek`] go on the control stream, the rest on the bulk stream.
+/// The sorts of frames. [`Frame::is_bulk`] tells which go on the bulk stream.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Body {
     /// The sender joined or left topics. The first frame on a link, when there are any.
@@ -75,6 +75,12 @@ pub enum Body {
     /// before the end of the last means that the rest of that will not come.
     #[prost(message, tag = "18")]
     Chunk(Chunk),
+    /// Prove that you are a member of this closed topic: 32 bytes of the sender's choice for this link.
+    #[prost(message, tag = "19")]
+    Challenge(Evidence),
+    /// The answer: 32 bytes that only members can make of the challenge. Nobody takes part in a closed topic before.
+    #[prost(message, tag = "20")]
+    Proof(Evidence),
 }
 
 /// See [`Body::Subscriptions`].
@@ -229,6 +235,17 @@ pub struct Chunk {
     pub offset: u32,
     /// At most [`limits::CHUNK_BYTES`].
     #[prost(bytes = "bytes", tag = "5")]
+    pub bytes: Bytes,
+}
+
+/// See [`Body::Challenge`] and [`Body::Proof`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Evidence {
+    /// Topic name.
+    #[prost(string, tag = "1")]
+    pub topic: String,
+    /// 32 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
     pub bytes: Bytes,
 }
 

@@ -135,7 +135,7 @@ impl Mesh {
         if link.ihaves > IHAVES_PER_HEARTBEAT.saturating_mul(self.missed.saturating_add(1)) {
             return Err(Offence::minor("more IHAVE frames in a heartbeat than the limit"));
         }
-        if !self.overlay.is_subscribed(&topic) {
+        if !self.overlay.is_subscribed(&topic) || !self.is_admitted(peer, &topic) {
             return Ok(());
         }
         let is_news = |id| !self.seen.contains(id) || self.seen.is_given_up(id);
@@ -151,6 +151,7 @@ impl Mesh {
     pub(crate) fn on_iwant(&mut self, peer: PeerId, frame: &frame::Ids, now: Time) -> Result<(), Offence> {
         let ids = frame::unpack(&frame.ids).ok_or(Offence::fatal("list of ids is odd or too long"))?;
         for id in ids {
+            self.admits(peer, id)?;
             let Some(transfer) = self.transfers.get_mut(&id) else { continue };
             transfer.moved_at = now;
             let neighbour = transfer.neighbour(peer);

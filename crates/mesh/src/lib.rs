@@ -18,6 +18,7 @@ extern crate alloc;
 
 mod announce;
 mod api;
+mod closed;
 pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -45,6 +46,6 @@ mod wake;
 pub use api::{Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Verdict};
 pub use frame::Frame;
 pub use mesh::Mesh;
-pub use params::{CheckedParams, ParamsError, TopicParams};
+pub use params::{CheckedParams, Mode, ParamsError, Secret, TopicParams};
 pub use score::Conduct;
 pub use trace::{Parting, Refusal, Trace};

@@ -17,6 +17,10 @@ pub(crate) struct Link {
     pub(crate) direction: Direction,
     /// What it subscribes to.
     pub(crate) topics: BTreeSet<Topic>,
+    /// Closed topics of which it proved to be a member.
+    pub(crate) members: BTreeSet<Topic>,
+    /// What we ask it to prove membership with.
+    pub(crate) nonce: Option<[u8; 32]>,
     /// What else it would like to publish to.
     pub(crate) sought: BTreeSet<Topic>,
     /// Its own signed record, unverified.
@@ -61,6 +65,8 @@ impl Link {
         Self {
             direction,
             topics: BTreeSet::new(),
+            members: BTreeSet::new(),
+            nonce: None,
             sought: BTreeSet::new(),
             record: None,
             urgent: VecDeque::new(),

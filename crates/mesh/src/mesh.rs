@@ -22,7 +22,7 @@ use crate::{
     job::{Decode, Encode, Regenerate},
     link::Link,
     overlay::{Overlay, Scene},
-    params::Params,
+    params::{Mode, Params},
     score::{Conduct, Scores},
     seen::{Rumours, Seen},
     trace::Out,
@@ -35,7 +35,7 @@ use crate::{
 pub struct Mesh {
     pub(crate) config: Config,
     pub(crate) params: Params,
-    identity: Identity,
+    pub(crate) identity: Identity,
     pub(crate) rng: Rng,
     pub(crate) overlay: Overlay,
     pub(crate) links: BTreeMap<PeerId, Link>,
@@ -197,6 +197,9 @@ impl Mesh {
         let Some(link) = self.links.remove(&peer) else { return };
         self.overlay.forget_round_trip(peer);
         for topic in link.topics {
+            if self.params.of(&topic).mode != Mode::Open && !link.members.contains(&topic) {
+                continue;
+            }
             self.overlay.on_peer_left(peer, &topic);
             self.outbox.event(Event::Left { peer, topic });
         }
@@ -225,6 +228,8 @@ impl Mesh {
             Body::Pause(ids) => self.on_pause(peer, &ids),
             Body::Cancel(pieces) => self.on_cancel(peer, &pieces),
             Body::Seek(seek) => self.on_seek(peer, &seek),
+            Body::Challenge(evidence) => self.on_challenge(peer, &evidence),
+            Body::Proof(evidence) => self.on_proof(peer, &evidence, now),
             Body::Manifest(manifest) => self.on_manifest(peer, manifest, now),
             Body::Hashes(hashes) => self.on_hashes(peer, &hashes),
             Body::Chunk(chunk) => self.on_chunk(peer, &chunk, now),
@@ -238,7 +243,7 @@ impl Mesh {
         match command {
             Command::Subscribe(topic) => self.on_subscribe(topic, now.time),
             Command::Unsubscribe(topic) => self.on_unsubscribe(&topic),
-            Command::Configure(topic, params) => self.params.set(topic, params),
+            Command::Configure(topic, params) => self.on_configure(topic, params, now.time),
             Command::Judge(id, verdict) => self.on_verdict(id, verdict, now.time),
             Command::Publish(publish) => self.on_publish(publish),
             Command::SetRecord(envelope) => {

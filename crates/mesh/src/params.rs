@@ -1,7 +1,7 @@
 //! What may differ from topic to topic. Names are OptimumP2P's where they mean the same.
 
 use alloc::collections::BTreeMap;
-use core::ops::Deref;
+use core::{fmt, ops::Deref};
 
 use braidcast_machine::Duration;
 use braidcast_wire::{Topic, limits};
@@ -9,6 +9,8 @@ use braidcast_wire::{Topic, limits};
 /// How a topic is spread. Becomes [`CheckedParams`] to be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicParams {
+    /// Who may take part.
+    pub mode: Mode,
     /// Fewest mesh neighbours before more are grafted (gossipsub's D_lo).
     pub mesh_min: usize,
     /// How many to graft towards (D).
@@ -30,9 +32,34 @@ pub struct TopicParams {
     pub verdict_within: Option<Duration>,
 }
 
+/// Who may take part in a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Anybody.
+    #[default]
+    Open,
+    /// Who proves to hold the secret. To publish takes a subscription.
+    Closed {
+        /// The same at all members.
+        secret: Secret,
+    },
+}
+
+/// What the members of a closed topic share. 32 bytes that nobody can guess: a proof of membership can be tried
+/// against guesses.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub [u8; 32]);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 impl Default for TopicParams {
     fn default() -> Self {
         Self {
+            mode: Mode::Open,
             mesh_min: 6,
             mesh_target: 8,
             mesh_max: 12,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::{
     api::{Content, Event, Message, Payload},
+    closed::proof::OUTSIDER,
     frame::{self, Body},
     job::{Decode, Regenerate, Step, inline_payload},
     link::{Link, Place},
@@ -26,6 +27,7 @@ impl Mesh {
         now: Time,
     ) -> Result<(), Offence> {
         let id = MessageId(*blake3::hash(&frame.body).as_bytes());
+        self.admits(peer, id)?;
         if let Some(transfer) = self.transfers.get_mut(&id) {
             let is_inline = transfer.manifest.is_inline();
             let neighbour = transfer.neighbour(peer);
@@ -98,6 +100,9 @@ impl Mesh {
         if !self.overlay.is_subscribed(&manifest.topic) {
             return Err(Offence::minor("message of a topic that we do not subscribe to"));
         }
+        if !self.is_admitted(peer, &manifest.topic) {
+            return Err(OUTSIDER);
+        }
         if self.scores.is_banned(manifest.publisher, now) {
             return Err(Offence::harmless("message of a banned publisher"));
         }
@@ -122,6 +127,7 @@ impl Mesh {
 
     pub(crate) fn on_hashes(&mut self, peer: PeerId, frame: &frame::Hashes) -> Result<(), Offence> {
         let id = frame::message_id(&frame.message).ok_or(Offence::fatal("message id is not 32 bytes"))?;
+        self.admits(peer, id)?;
         let Some(transfer) = self.transfers.get_mut(&id) else { return Ok(()) };
         let at = frame.generation as usize;
         let pieces =
@@ -137,6 +143,7 @@ impl Mesh {
     pub(crate) fn on_chunk(&mut self, peer: PeerId, chunk: &frame::Chunk, now: Time) -> Result<(), Offence> {
         let message =
             frame::message_id(&chunk.message).ok_or(Offence::fatal("message id is not 32 bytes"))?;
+        self.admits(peer, message)?;
         let bytes = &chunk.bytes;
         let (Some(transfer), Some(link)) = (self.transfers.get_mut(&message), self.links.get_mut(&peer))
         else {
@@ -298,7 +305,7 @@ impl Mesh {
     }
 
     pub(crate) fn on_have(&mut self, peer: PeerId, frame: &frame::Pieces, now: Time) -> Result<(), Offence> {
-        let Some((id, generation)) = self.locate(frame)? else { return Ok(()) };
+        let Some((id, generation)) = self.locate(peer, frame)? else { return Ok(()) };
         let Some(transfer) = self.transfers.get_mut(&id) else { return Ok(()) };
         let count = transfer.generations[generation].generation.shape.pieces();
         transfer.neighbour(peer).knows_manifest = true;
@@ -317,7 +324,7 @@ impl Mesh {
     }
 
     pub(crate) fn on_want(&mut self, peer: PeerId, frame: &frame::Pieces) -> Result<(), Offence> {
-        let Some((id, generation)) = self.locate(frame)? else { return Ok(()) };
+        let Some((id, generation)) = self.locate(peer, frame)? else { return Ok(()) };
         let Some(link) = self.links.get(&peer) else { return Ok(()) };
         let Some(transfer) = self.transfers.get_mut(&id) else { return Ok(()) };
         let count = transfer.generations[generation].generation.shape.pieces();
@@ -335,8 +342,13 @@ impl Mesh {
     }
 
     /// The message and generation that a frame is about; `None` when we do not know it.
-    pub(crate) fn locate(&self, frame: &frame::Pieces) -> Result<Option<(MessageId, usize)>, Offence> {
+    pub(crate) fn locate(
+        &self,
+        peer: PeerId,
+        frame: &frame::Pieces,
+    ) -> Result<Option<(MessageId, usize)>, Offence> {
         let id = frame::message_id(&frame.message).ok_or(Offence::fatal("message id is not 32 bytes"))?;
+        self.admits(peer, id)?;
         let Some(transfer) = self.transfers.get(&id) else { return Ok(None) };
         let generation = frame.generation as usize;
         if generation >= transfer.generations.len() || frame.pieces.len() > limits::PIECES {
@@ -348,6 +360,7 @@ impl Mesh {
     pub(crate) fn on_pause(&mut self, peer: PeerId, frame: &frame::Ids) -> Result<(), Offence> {
         let ids = frame::unpack(&frame.ids).ok_or(Offence::fatal("list of ids is odd or too long"))?;
         for id in ids {
+            self.admits(peer, id)?;
             if let Some(transfer) = self.transfers.get_mut(&id) {
                 transfer.neighbour(peer).is_paused = true;
             }
@@ -358,6 +371,7 @@ impl Mesh {
     pub(crate) fn on_done(&mut self, peer: PeerId, frame: &frame::Ids, now: Time) -> Result<(), Offence> {
         let ids = frame::unpack(&frame.ids).ok_or(Offence::fatal("list of ids is odd or too long"))?;
         for id in ids {
+            self.admits(peer, id)?;
             let Some(transfer) = self.transfers.get_mut(&id) else {
                 if !self.seen.contains(id) {
                     self.rumours.insert(id, peer);

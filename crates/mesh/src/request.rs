@@ -109,7 +109,7 @@ impl Mesh {
     }
 
     pub(crate) fn on_cancel(&mut self, peer: PeerId, frame: &frame::Pieces) -> Result<(), Offence> {
-        let Some((id, generation)) = self.locate(frame)? else { return Ok(()) };
+        let Some((id, generation)) = self.locate(peer, frame)? else { return Ok(()) };
         let Some(transfer) = self.transfers.get_mut(&id) else { return Ok(()) };
         for &piece in &frame.pieces {
             transfer.on_cancelled(peer, generation, piece);

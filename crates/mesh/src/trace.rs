@@ -146,6 +146,8 @@ pub enum Refusal {
     Unwelcome,
     /// It was told to wait longer.
     TooSoon,
+    /// The topic is closed, and it has not proved to be a member.
+    Outsider,
 }
 
 /// Why a neighbour is one no longer.

@@ -11,7 +11,9 @@ use crate::{
     api::Event,
     frame::{self, Body},
     lane::Lane,
+    link::Link,
     overlay::{Change, Grafted},
+    params::{CheckedParams, Mode},
     trace::{Parting, Refusal, Trace},
     transfer::{Push, Transfer},
 };
@@ -22,8 +24,14 @@ impl Mesh {
             return;
         }
         self.overlay.subscribe(&topic);
+        let is_closed = self.params.of(&topic).mode != Mode::Open;
         let join = alloc::vec![topic.as_str().into()];
         self.tell_concerned(&topic, &Body::Subscriptions(frame::Subscriptions { join, leave: Vec::new() }));
+        if is_closed {
+            let others = self.links.iter().filter(|(_, link)| link.topics.contains(&topic));
+            let others: Vec<PeerId> = others.map(|(&peer, _)| peer).collect();
+            others.into_iter().for_each(|peer| self.challenge(peer, &topic));
+        }
         let (overlay, mut scene) = self.scene(now);
         let changes = overlay.fill(&topic, &mut scene);
         self.apply(changes);
@@ -38,10 +46,37 @@ impl Mesh {
         self.apply(changes);
         let leave = alloc::vec![topic.as_str().into()];
         self.tell_concerned(topic, &Body::Subscriptions(frame::Subscriptions { join: Vec::new(), leave }));
+        // Nor are we a member to them any more.
+        for (&peer, link) in &mut self.links {
+            if link.members.remove(topic) {
+                self.overlay.on_peer_left(peer, topic);
+            }
+        }
         let is_over = |transfer: &Transfer| transfer.whole_at.is_none() && transfer.manifest.topic == *topic;
         let over: Vec<MessageId> =
             self.transfers.iter().filter(|(_, transfer)| is_over(transfer)).map(|(&id, _)| id).collect();
         over.into_iter().for_each(|id| self.drop_transfer(id));
+    }
+
+    /// With another mode, we leave and come back, and so does everybody else as far as we are concerned.
+    pub(super) fn on_configure(&mut self, topic: Topic, params: CheckedParams, now: Time) {
+        if self.params.of(&topic).mode == params.mode {
+            return self.params.set(topic, params);
+        }
+        let (is_open, was_subscribed) = (params.mode == Mode::Open, self.overlay.is_subscribed(&topic));
+        self.on_unsubscribe(&topic);
+        self.params.set(topic.clone(), params);
+        let knows = |link: &Link| link.topics.contains(&topic);
+        for (&peer, link) in self.links.iter().filter(|(_, link)| knows(link)) {
+            if is_open {
+                self.overlay.on_peer_joined(peer, link.direction, &topic);
+            } else {
+                self.overlay.on_peer_left(peer, &topic);
+            }
+        }
+        if was_subscribed {
+            self.on_subscribe(topic, now);
+        }
     }
 
     pub(super) fn on_subscriptions(
@@ -57,8 +92,11 @@ impl Mesh {
                 link.topics.remove(&topic);
                 // It may publish there all the same.
                 link.sought.insert(topic.clone());
-                self.overlay.on_peer_left(peer, &topic);
-                self.outbox.event(Event::Left { peer, topic });
+                let was_member = link.members.remove(&topic) || self.params.of(&topic).mode == Mode::Open;
+                if was_member {
+                    self.overlay.on_peer_left(peer, &topic);
+                    self.outbox.event(Event::Left { peer, topic });
+                }
             }
         }
         for name in &frame.join {
@@ -68,7 +106,7 @@ impl Mesh {
         Ok(())
     }
 
-    pub(super) fn on_peer_joined(&mut self, peer: PeerId, topic: Topic, now: Time) -> Result<(), Offence> {
+    fn on_peer_joined(&mut self, peer: PeerId, topic: Topic, now: Time) -> Result<(), Offence> {
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         if link.topics.len() >= limits::TOPICS_PER_PEER {
             return Err(Offence::minor("peer subscribes to more topics than the limit"));
@@ -77,10 +115,21 @@ impl Mesh {
             return Ok(());
         }
         let is_news = !link.sought.remove(&topic);
-        self.overlay.on_peer_joined(peer, link.direction, &topic);
         if self.config.is_discreet && is_news {
             self.tell_subscribed(peer, &topic);
         }
+        if self.params.of(&topic).mode == Mode::Open {
+            self.admit(peer, topic, now);
+        } else if self.overlay.is_subscribed(&topic) {
+            self.challenge(peer, &topic);
+        }
+        Ok(())
+    }
+
+    /// A subscriber may take part.
+    pub(crate) fn admit(&mut self, peer: PeerId, topic: Topic, now: Time) {
+        let Some(link) = self.links.get(&peer) else { return };
+        self.overlay.on_peer_joined(peer, link.direction, &topic);
         if self.config.introduces {
             self.introduce(peer, &topic);
         }
@@ -88,7 +137,6 @@ impl Mesh {
         let changes = overlay.welcome(peer, &topic, &scene);
         self.apply(changes);
         self.outbox.event(Event::Joined { peer, topic });
-        Ok(())
     }
 
     pub(super) fn on_seek(&mut self, peer: PeerId, frame: &frame::Seek) -> Result<(), Offence> {
@@ -162,6 +210,10 @@ impl Mesh {
 
     pub(super) fn on_graft(&mut self, peer: PeerId, name: &str, now: Time) -> Result<(), Offence> {
         let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
+        if !self.is_admitted(peer, &topic) {
+            self.refuse(peer, &topic, Refusal::Outsider);
+            return Ok(());
+        }
         let was_neighbour = self.overlay.mesh(&topic).any(|neighbour| neighbour == peer);
         let (overlay, scene) = self.scene(now);
         let grafted = overlay.on_graft(peer, &topic, &scene);
@@ -169,17 +221,21 @@ impl Mesh {
             Grafted::Accepted if !was_neighbour => self.on_neighbour(peer, &topic),
             Grafted::Accepted | Grafted::Unknown => {}
             Grafted::Refused(why) => {
-                self.outbox.trace(Trace::GraftRefused { peer, why });
-                let backoff_ms = crate::trace::PRUNE_BACKOFF.as_millis();
-                self.send(peer, Body::Prune(frame::Prune { topic: name.into(), backoff_ms }));
+                self.refuse(peer, &topic, why);
                 match why {
                     Refusal::Full => self.introduce(peer, &topic),
-                    Refusal::Unwelcome => {}
+                    Refusal::Unwelcome | Refusal::Outsider => {}
                     Refusal::TooSoon => return Err(Offence::minor("graft within the back-off")),
                 }
             }
         }
         Ok(())
+    }
+
+    fn refuse(&mut self, peer: PeerId, topic: &Topic, why: Refusal) {
+        self.outbox.trace(Trace::GraftRefused { peer, why });
+        let backoff_ms = crate::trace::PRUNE_BACKOFF.as_millis();
+        self.send(peer, Body::Prune(frame::Prune { topic: topic.as_str().into(), backoff_ms }));
     }
 
     pub(super) fn on_lanes(&mut self, peer: PeerId, frame: &frame::Lanes) -> Result<(), Offence> {

@@ -1,0 +1,91 @@
+//! Who is a member of a closed topic: each peer that subscribes is asked, and only members know the answer.
+
+use braidcast_machine::{Offence, Time};
+use braidcast_wire::{MessageId, PeerId, Topic};
+use bytes::Bytes;
+
+use crate::{
+    frame::{self, Body},
+    mesh::Mesh,
+    params::{Mode, Secret},
+};
+
+impl Mesh {
+    /// False for a peer that has not proved to be a member of a closed topic.
+    pub(crate) fn is_admitted(&self, peer: PeerId, topic: &Topic) -> bool {
+        self.params.of(topic).mode == Mode::Open
+            || self.links.get(&peer).is_some_and(|link| link.members.contains(topic))
+    }
+
+    /// The same for a message's topic; nobody is kept from what we do not know.
+    pub(crate) fn admits(&self, peer: PeerId, id: MessageId) -> Result<(), Offence> {
+        match self.transfers.get(&id) {
+            Some(transfer) if !self.is_admitted(peer, &transfer.manifest.topic) => Err(OUTSIDER),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks a subscriber of a closed topic of ours to prove that it is a member.
+    pub(crate) fn challenge(&mut self, peer: PeerId, topic: &Topic) {
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let nonce = *link.nonce.get_or_insert_with(|| {
+            let mut nonce = [0; 32];
+            self.rng.fill(&mut nonce);
+            nonce
+        });
+        self.send(peer, Body::Challenge(evidence(topic, &nonce)));
+    }
+
+    pub(crate) fn on_challenge(&mut self, peer: PeerId, frame: &frame::Evidence) -> Result<(), Offence> {
+        let (topic, nonce) = read(frame)?;
+        if let Mode::Closed { secret } = &self.params.of(&topic).mode
+            && self.overlay.is_subscribed(&topic)
+        {
+            let proof = mac(secret, self.identity.peer_id(), peer, &nonce, &topic);
+            self.send(peer, Body::Proof(evidence(&topic, proof.as_bytes())));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_proof(
+        &mut self,
+        peer: PeerId,
+        frame: &frame::Evidence,
+        now: Time,
+    ) -> Result<(), Offence> {
+        let (topic, proof) = read(frame)?;
+        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        let (Mode::Closed { secret }, Some(nonce)) = (&self.params.of(&topic).mode, &link.nonce) else {
+            return Ok(());
+        };
+        // Compared in constant time.
+        if mac(secret, peer, self.identity.peer_id(), nonce, &topic) != blake3::Hash::from(proof) {
+            return Err(Offence::minor("proof of membership does not verify"));
+        }
+        if link.topics.contains(&topic) && link.members.insert(topic.clone()) {
+            self.admit(peer, topic, now);
+        }
+        Ok(())
+    }
+}
+
+/// What `prover` answers to the `nonce` of `verifier`. The roles are in it, so that no answer can be sent back, and the
+/// keys, so that none can be passed on.
+fn mac(secret: &Secret, prover: PeerId, verifier: PeerId, nonce: &[u8; 32], topic: &Topic) -> blake3::Hash {
+    let key = blake3::derive_key("braidcast/1 membership of a closed topic", &secret.0);
+    let mut mac = blake3::Hasher::new_keyed(&key);
+    mac.update(&prover.0).update(&verifier.0).update(nonce).update(topic.as_str().as_bytes());
+    mac.finalize()
+}
+
+fn evidence(topic: &Topic, bytes: &[u8; 32]) -> frame::Evidence {
+    frame::Evidence { topic: topic.as_str().into(), bytes: Bytes::copy_from_slice(bytes) }
+}
+
+fn read(frame: &frame::Evidence) -> Result<(Topic, [u8; 32]), Offence> {
+    let topic = frame::topic(&frame.topic).ok_or(Offence::fatal("topic name is empty or too long"))?;
+    let bytes = (*frame.bytes).try_into().map_err(|_| Offence::fatal("nonce or proof is not 32 bytes"))?;
+    Ok((topic, bytes))
+}
+
+pub(crate) const OUTSIDER: Offence = Offence::minor("message of a closed topic, from who is no member");

@@ -1,0 +1,135 @@
+//! Closed topics: who takes part.
+
+mod node;
+
+use braidcast_machine::{Duration, Input, Offence, Output};
+use braidcast_mesh::{
+    CheckedParams, Command, Config, Event, Mode, Refusal, Secret, TopicParams, Trace,
+    frame::{self, Body},
+};
+use node::{Node, Said, graft, peer, prune, send, subscriptions, topic};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn params(secret: u8) -> CheckedParams {
+    let mode = Mode::Closed { secret: Secret([secret; 32]) };
+    TopicParams { mode, compress: false, ..TopicParams::default() }.checked().expect("they fit")
+}
+
+/// Subscribed to a closed topic.
+fn member(number: u8, secret: u8) -> Node {
+    let mut node = Node::with(number, Config { topic: params(secret), ..Config::default() });
+    node.subscribe();
+    node
+}
+
+/// Frames to a peer, in order.
+fn frames(said: &[Said], to: u8) -> Vec<Body> {
+    let to = peer(to);
+    let body = |said: &Said| match said {
+        Output::Send { peer, frame } if *peer == to => frame.body.clone(),
+        _ => None,
+    };
+    said.iter().filter_map(body).collect()
+}
+
+/// Connects nodes 1 and 2 and hands frames over until nobody has any; what each said in all.
+fn meet(one: &mut Node, two: &mut Node) -> (Vec<Said>, Vec<Said>) {
+    let (mut of_one, mut of_two) = (one.connect(2), two.connect(1));
+    let (mut at_one, mut at_two) = (0, 0);
+    while at_one < of_one.len() || at_two < of_two.len() {
+        let (to_two, to_one) = (frames(&of_one[at_one..], 2), frames(&of_two[at_two..], 1));
+        (at_one, at_two) = (of_one.len(), of_two.len());
+        to_two.into_iter().for_each(|body| of_two.extend(two.receive(1, body)));
+        to_one.into_iter().for_each(|body| of_one.extend(one.receive(2, body)));
+    }
+    (of_one, of_two)
+}
+
+fn joined(other: u8) -> Said {
+    Output::Event(Event::Joined { peer: peer(other), topic: topic() })
+}
+
+fn offence(rule: &'static str) -> Offence {
+    Offence::minor(rule)
+}
+
+#[test]
+fn members_prove_it_to_each_other_and_become_neighbours() {
+    let (mut one, mut two) = (member(1, 7), member(2, 7));
+    let (of_one, of_two) = meet(&mut one, &mut two);
+    assert!(of_one.contains(&joined(2)) && of_two.contains(&joined(1)));
+    assert_eq!(one.mesh.neighbours(&topic()).collect::<Vec<_>>(), [peer(2)]);
+    assert_eq!(two.mesh.neighbours(&topic()).collect::<Vec<_>>(), [peer(1)]);
+    assert!(of_one.iter().chain(&of_two).all(|said| !matches!(said, Output::Offence { .. })));
+}
+
+#[test]
+fn who_holds_another_secret_is_no_neighbour() {
+    let (mut one, mut two) = (member(1, 7), member(2, 8));
+    let (of_one, of_two) = meet(&mut one, &mut two);
+    assert!(!of_one.contains(&joined(2)) && !of_two.contains(&joined(1)));
+    let wrong = Output::Offence { peer: peer(2), offence: offence("proof of membership does not verify") };
+    assert!(of_one.contains(&wrong));
+    assert_eq!(one.mesh.neighbours(&topic()).count() + two.mesh.neighbours(&topic()).count(), 0);
+}
+
+#[test]
+fn an_outsider_can_neither_graft_nor_send_nor_ask() {
+    let (mut one, mut two) = (member(1, 7), member(2, 7));
+    meet(&mut one, &mut two);
+    one.connect(3);
+    let said = one.receive(3, subscriptions(&["t"], &[]));
+    assert!(matches!(&frames(&said, 3)[..], [Body::Challenge(_)]), "{said:?}");
+    let refused = Output::Event(Event::Trace(Trace::GraftRefused { peer: peer(3), why: Refusal::Outsider }));
+    assert_eq!(one.receive(3, graft()), [refused, send(3, prune(60_000))]);
+    one.tick(Duration::from_secs(10));
+    assert_eq!(one.mesh.neighbours(&topic()).collect::<Vec<_>>(), [peer(2)]);
+
+    two.publish(&[5; 100]);
+    two.pull(1);
+    let manifest = two.manifest.expect("it was sent");
+    let outsider = offence("message of a closed topic, from who is no member");
+    let blamed = Output::Offence { peer: peer(3), offence: outsider };
+    let said = one.receive(3, manifest.clone());
+    assert!(said.contains(&blamed) && !said.iter().any(is_message), "{said:?}");
+    let said = one.receive(2, manifest.clone());
+    assert!(said.iter().any(is_message), "{said:?}");
+    let Body::Manifest(manifest) = manifest else { panic!("the first bulk frame is a manifest") };
+    let ids = blake3::hash(&manifest.body).as_bytes().to_vec().into();
+    assert_eq!(one.receive(3, Body::IWant(frame::Ids { ids })), [blamed]);
+    assert!(one.pull(3).is_empty());
+}
+
+fn is_message(said: &Said) -> bool {
+    matches!(said, Output::Event(Event::Message(_)))
+}
+
+/// What 2 answered to 1 is of no use to 3, nor back to 2.
+#[test]
+fn a_proof_convinces_only_whom_it_is_for_and_only_of_its_maker() {
+    let (mut one, mut two) = (member(1, 7), member(2, 7));
+    let (_, of_two) = meet(&mut one, &mut two);
+    let proof = frames(&of_two, 1).into_iter().find(|body| matches!(body, Body::Proof(_)));
+    let proof = proof.expect("2 proved its membership");
+    for (mut to, from) in [(one, 3), (member(4, 7), 2), (two, 3)] {
+        to.connect(from);
+        to.receive(from, subscriptions(&["t"], &[]));
+        let wrong =
+            Output::Offence { peer: peer(from), offence: offence("proof of membership does not verify") };
+        assert_eq!(to.receive(from, proof.clone()), [wrong]);
+    }
+}
+
+#[test]
+fn closing_a_topic_lets_go_of_everybody_who_cannot_prove_membership() {
+    let mut node = Node::joined(1, 2);
+    assert_eq!(node.mesh.neighbours(&topic()).count(), 1);
+    let said = node.handle(Input::Command(Command::Configure(topic(), params(7))));
+    assert!(matches!(frames(&said, 2).last(), Some(Body::Challenge(_))), "{said:?}");
+    assert_eq!(node.mesh.neighbours(&topic()).count(), 0);
+    let open = TopicParams::default().checked().expect("they fit");
+    node.handle(Input::Command(Command::Configure(topic(), open)));
+    node.tick(Duration::from_secs(70));
+    assert_eq!(node.mesh.neighbours(&topic()).count(), 1);
+}
