@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::process::Cmd;
 
 #[derive(clap::Args)]
-#[command(after_help = "Natively: rlnc, sim; each has a --help of its own.")]
+#[command(after_help = "Natively: rlnc, sim, mesh, netns; each has a --help of its own.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,

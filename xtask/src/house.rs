@@ -47,7 +47,7 @@ pub(crate) const HOUSE: &[Room] = &[
     room("braidcast-native", 5, &["braidcast-core", "braidcast-net", "braidcast-webrtc", "braidcast-wire"]),
     // A machine's inputs and outputs name peers, and a peer's id is wire's.
     garden("braidcast-sim", &["braidcast-machine", "braidcast-wire"]),
-    garden("braidcast-bench", &["braidcast-core", "braidcast-rlnc", "braidcast-sim"]),
+    garden("braidcast-bench", &["braidcast-core", "braidcast-net", "braidcast-rlnc", "braidcast-sim"]),
     garden("xtask", &[]),
 ];
 

@@ -19,6 +19,7 @@ use crate::{
         run::{SYSTEMS, check_name},
         scenario::Scenario,
     },
+    size::Size,
     soak,
 };
 
@@ -176,26 +177,6 @@ fn line(outcome: &Outcome) -> String {
     )
 }
 
-/// A length in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size(u64);
-
-impl FromStr for Size {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-        let unit: u64 = match text[digits.len()..].trim() {
-            "" | "B" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            unit => anyhow::bail!("unknown unit {unit:?}: write B, KiB or MiB"),
-        };
-        let count: u64 = digits.trim().parse()?;
-        count.checked_mul(unit).map(Self).ok_or_else(|| anyhow::anyhow!("{text} is too long"))
-    }
-}
-
 /// Which seeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seeds(Vec<u64>);
@@ -230,17 +211,5 @@ mod tests {
         assert_eq!(read("4-4"), Some(vec![4]));
         assert_eq!(read("0"), None);
         assert_eq!(read("a"), None);
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        let read = |text: &str| text.parse::<Size>().map(|size| size.0).ok();
-        assert_eq!(read("200"), Some(200));
-        assert_eq!(read("200B"), Some(200));
-        assert_eq!(read("16KiB"), Some(16_384));
-        assert_eq!(read("4MiB"), Some(4_194_304));
-        assert_eq!(read("1GB"), None);
-        assert_eq!(read("MiB"), None);
-        assert_eq!(read("99999999999999999999MiB"), None);
     }
 }
