@@ -55,6 +55,9 @@ impl Network {
         }
         graph.grow_mesh(overlay, &mut dice(seed, "mesh"));
         graph.grow_others(overlay, &mut dice(seed, "others"));
+        if let Some(joins) = overlay.joins {
+            graph.graft(joins, overlay.max, &mut dice(seed, "joins"));
+        }
         Self { hosts, latency: scenario.latency, seed, mesh: graph.mesh, others: graph.others }
     }
 
@@ -193,6 +196,24 @@ impl Graph {
                     self.others.push((node, other));
                     made += 1;
                 }
+            }
+        }
+    }
+
+    /// Chooses the mesh anew among all pairs, as they get connected in random order.
+    fn graft(&mut self, joins: u32, max: u32, rng: &mut Rng) {
+        self.mesh.append(&mut self.others);
+        let mut pairs = core::mem::take(&mut self.mesh);
+        rng.shuffle(&mut pairs);
+        self.degree.fill(0);
+        for (a, b) in pairs {
+            let degrees = [a, b].map(|node| self.degree[node as usize]);
+            if degrees.iter().any(|&degree| degree < joins) && degrees.iter().all(|&degree| degree < max) {
+                self.degree[a as usize] += 1;
+                self.degree[b as usize] += 1;
+                self.mesh.push((a, b));
+            } else {
+                self.others.push((a, b));
             }
         }
     }

@@ -106,6 +106,9 @@ pub(crate) struct Overlay {
     pub(crate) max: u32,
     /// Mean further connections.
     pub(crate) others: u32,
+    /// The mesh is not drawn, but grafted among all connections as they come up: while one of the two has fewer
+    /// neighbours than this, as rust-libp2p does with `mesh_n_low`.
+    pub(crate) joins: Option<u32>,
 }
 
 /// What is published.
@@ -168,7 +171,7 @@ macro_rules! files {
 pub(crate) const FILES: &[(&str, &str)] = files![
     "pop-1000",
     "pop-1000-cold",
-    "burst",
+    "burst-16",
     "burst-64",
     "burst-small",
     "browser-room",

@@ -157,7 +157,7 @@ fn sybils_keep_nothing_from_anybody() {
 /// Every file, in a run that is small enough for a test.
 #[test]
 fn every_scenario_runs() {
-    for scenario in ["pop-1000-cold", "burst", "burst-64", "burst-small", "home", "interop", "ton"] {
+    for scenario in ["pop-1000-cold", "burst-16", "burst-64", "burst-small", "home", "interop", "ton"] {
         assert_eq!(small(scenario, 20, 20_000, 2).delivered, 1.0, "{scenario}");
     }
 }

@@ -2,68 +2,46 @@
 //! [v1.2](https://github.com/libp2p/specs/blob/master/pubsub/gossipsub/gossipsub-v1.2.md) (IDONTWANT), as far as it
 //! decides who gets which copy when.
 //!
-//! The mesh is given and stands. A message is queued whole on each mesh link, links share the uplink part by part, and
-//! a queued message is taken back by IDONTWANT only while no byte of it has left. Each heartbeat tells some peers
-//! outside the mesh what came of late (IHAVE); who has not seen it asks (IWANT) and is sent a whole further copy.
-//! Not modelled: scores, grafts, the control of IHAVE floods.
+//! The mesh is given and stands. A link sends whole messages one after the other ([`links`]); a message waits only
+//! behind another one, so IDONTWANT rarely finds one to take back, and mostly says what not to begin with. Each
+//! heartbeat tells some peers outside the mesh what came of late (IHAVE); who has not seen it asks (IWANT) and is sent a
+//! whole further copy. Not modelled: scores, grafts, the control of IHAVE floods.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod config;
+mod links;
+mod yamux;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use braidcast_core::{
     machine::{Budget, Duration, Input, Machine, Now, Outbox, Output, PeerSet, Rng, Time, WireLen},
     wire::PeerId,
 };
 
-use super::{Delivered, Number, PART_BYTES, Publish, turns::Turns};
-
-/// Which gossipsub. Names are the specification's.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Config {
-    /// v1.2: tell mesh peers what came, when it is long enough.
-    pub(crate) idontwant: bool,
-    /// Publish to every connected peer, not to the mesh alone.
-    pub(crate) flood_publish: bool,
-    /// Period of IHAVE; none for no gossip.
-    pub(crate) heartbeat: Option<Duration>,
-    /// After asking one peer for a message, ask no other for this long.
-    pub(crate) promise: Duration,
-    /// Between a message's last byte and its delivery and forwarding.
-    pub(crate) validation: fn(u64) -> Duration,
-}
-
-impl Config {
-    /// go-libp2p-pubsub as it is set up for Ethereum: heartbeat of 700 ms, no flood publishing; asks every peer that
-    /// says IHAVE.
-    pub(crate) const GO: Self = Self {
-        idontwant: true,
-        flood_publish: false,
-        heartbeat: Some(Duration::from_millis(700)),
-        promise: Duration::ZERO,
-        validation: super::validation,
-    };
-
-    /// rust-libp2p's defaults: heartbeat of 1 s, flood publishing, one promise per message (`iwant_followup` 3 s), no
-    /// validator.
-    pub(crate) const RUST: Self = Self {
-        idontwant: true,
-        flood_publish: true,
-        heartbeat: Some(Duration::from_secs(1)),
-        promise: Duration::from_secs(3),
-        validation: |_| Duration::ZERO,
-    };
-}
+use self::links::{Links, Queued};
+pub(crate) use self::{config::Config, links::Uplink};
+use super::{Delivered, Number, Publish};
 
 /// What travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// `len` bytes of a message of `bytes`, up to `end`.
-    Part { number: Number, bytes: u32, end: u32, len: u32 },
+    Part {
+        number: Number,
+        bytes: u32,
+        end: u32,
+        len: u32,
+    },
     /// The sender has these.
     IHave(Vec<Number>),
     /// Send these, whole.
     IWant(Vec<Number>),
     /// Do not send these.
     IDontWant(Number),
+    /// Of yamux: credit for so many bytes more.
+    Grant(u32),
+    Ping,
+    Pong,
 }
 
 impl WireLen for Frame {
@@ -73,6 +51,7 @@ impl WireLen for Frame {
             Self::Part { len, .. } => *len as usize,
             Self::IHave(ids) | Self::IWant(ids) => CONTROL_HEADER + ids.len() * ID_BYTES,
             Self::IDontWant(_) => CONTROL_HEADER + ID_BYTES,
+            Self::Grant(_) | Self::Ping | Self::Pong => YAMUX_HEADER,
         }
     }
 }
@@ -82,15 +61,16 @@ impl WireLen for Frame {
 pub(crate) struct Gossip {
     config: Config,
     mesh: BTreeSet<PeerId>,
-    links: BTreeMap<PeerId, Link>,
-    turns: Turns,
+    links: Links,
+    /// Who does not want what, and until when that is remembered.
+    unwanted: BTreeMap<(PeerId, Number), Time>,
     messages: BTreeMap<Number, Message>,
     /// When each validation is over.
     validating: BTreeSet<(Time, Number)>,
     /// Validated of late, with the heartbeats that told of it.
     recent: Vec<(Number, u32)>,
-    /// Messages that were asked for, and until when nobody else is.
-    promised: BTreeMap<Number, Time>,
+    /// Messages that were asked for, of whom, and until when nobody else is.
+    promised: BTreeMap<Number, (PeerId, Time)>,
     heartbeat_at: Option<Time>,
     rng: Rng,
     outbox: Outbox<Frame, Delivered>,
@@ -102,18 +82,8 @@ struct Message {
     bytes: u32,
     /// Who sent it first; nobody for our own.
     source: Option<PeerId>,
-    is_valid: bool,
     /// How often each peer was sent it for asking.
     served: BTreeMap<PeerId, u32>,
-}
-
-#[derive(Debug, Default)]
-struct Link {
-    /// Messages to send, in order; while there are any, the link is in the turns.
-    queue: VecDeque<Number>,
-    /// Bytes of the first that have left.
-    offset: u32,
-    unwanted: BTreeSet<Number>,
 }
 
 impl Gossip {
@@ -122,23 +92,37 @@ impl Gossip {
         let phase = |period: Duration| Time::from_micros(rng.below(period.as_micros().max(1)));
         Self {
             heartbeat_at: config.heartbeat.map(phase),
-            config,
             mesh,
-            links: BTreeMap::new(),
-            turns: Turns::default(),
+            links: Links::new(config.uplink),
+            unwanted: BTreeMap::new(),
             messages: BTreeMap::new(),
             validating: BTreeSet::new(),
             recent: Vec::new(),
             promised: BTreeMap::new(),
             rng,
+            config,
             outbox: Outbox::new(usize::MAX),
         }
     }
 
-    fn on_publish(&mut self, Publish { number, bytes }: Publish) {
-        self.messages
-            .insert(number, Message { bytes, source: None, is_valid: false, served: BTreeMap::new() });
-        self.on_valid(number);
+    fn on_frame(&mut self, now: Time, peer: PeerId, frame: Frame) {
+        let bytes = if let Frame::Part { len, .. } = frame { len } else { 0 };
+        self.links.on_frame(now, peer, bytes);
+        match frame {
+            Frame::Part { number, bytes, end, .. } if end == bytes => self.on_whole(now, peer, number, bytes),
+            Frame::Part { .. } => {}
+            Frame::IHave(ids) => self.on_ihave(now, peer, &ids),
+            Frame::IWant(ids) => self.on_iwant(now, peer, &ids),
+            Frame::IDontWant(number) => self.on_idontwant(now, peer, number),
+            Frame::Grant(bytes) => self.links.on_grant(now, peer, bytes),
+            Frame::Ping => self.links.on_ping(peer),
+            Frame::Pong => self.links.on_pong(now, peer),
+        }
+    }
+
+    fn on_publish(&mut self, now: Time, Publish { number, bytes }: Publish) {
+        self.messages.insert(number, Message { bytes, source: None, served: BTreeMap::new() });
+        self.on_valid(now, number);
     }
 
     fn on_whole(&mut self, now: Time, peer: PeerId, number: Number, bytes: u32) {
@@ -146,93 +130,92 @@ impl Gossip {
             return;
         }
         let source = Some(peer);
-        self.messages.insert(number, Message { bytes, source, is_valid: false, served: BTreeMap::new() });
+        self.messages.insert(number, Message { bytes, source, served: BTreeMap::new() });
         if self.config.idontwant && bytes >= IDONTWANT_BYTES {
-            for &neighbour in self.mesh.iter().filter(|&&neighbour| neighbour != peer) {
-                self.outbox.send(neighbour, Frame::IDontWant(number));
+            let others = self.mesh.iter().copied().filter(|&other| other != peer);
+            // Whoever promised it would otherwise send it for nothing.
+            let promised = self.promised.get(&number).map(|&(other, _)| other).filter(|&other| other != peer);
+            for other in others.chain(promised).collect::<BTreeSet<PeerId>>() {
+                self.control(other, Frame::IDontWant(number));
             }
         }
         self.validating.insert((now + (self.config.validation)(bytes.into()), number));
     }
 
-    fn on_valid(&mut self, number: Number) {
-        let message = self.messages.get_mut(&number).expect("it is validated because it came");
-        message.is_valid = true;
-        let source = message.source;
+    fn on_valid(&mut self, now: Time, number: Number) {
+        let source = self.messages[&number].source;
         if source.is_some() {
             self.outbox.event(Delivered(number));
         }
         let floods = source.is_none() && self.config.flood_publish;
         let is_meant = |peer: &PeerId| (floods || self.mesh.contains(peer)) && Some(*peer) != source;
-        let mut peers: Vec<PeerId> = self.links.keys().copied().filter(is_meant).collect();
+        let mut peers: Vec<PeerId> = self.links.peers().filter(is_meant).collect();
         // In the order of the ids, the same nodes would be served first each time.
         self.rng.shuffle(&mut peers);
-        peers.into_iter().for_each(|peer| self.enqueue(peer, number));
+        let [own, others] = self.config.patience;
+        let until = now + if source.is_none() { own } else { others };
+        peers.into_iter().for_each(|peer| self.enqueue(now, peer, number, until));
         self.recent.push((number, 0));
     }
 
-    fn enqueue(&mut self, peer: PeerId, number: Number) {
-        if let Some(link) = self.links.get_mut(&peer)
-            && !link.unwanted.contains(&number)
-        {
-            if link.queue.is_empty() {
-                self.turns.push(peer);
-            }
-            link.queue.push_back(number);
+    fn enqueue(&mut self, now: Time, peer: PeerId, number: Number, until: Time) {
+        if self.unwanted.get(&(peer, number)).is_none_or(|&until| until < now) {
+            let bytes = self.messages[&number].bytes;
+            self.links.enqueue(now, peer, Queued { number, bytes, until });
         }
     }
 
-    fn on_idontwant(&mut self, peer: PeerId, number: Number) {
-        let Some(link) = self.links.get_mut(&peer) else { return };
-        link.unwanted.insert(number);
-        let (was_empty, started) = (link.queue.is_empty(), usize::from(link.offset > 0));
-        let mut at = 0..;
-        link.queue.retain(|&queued| at.next().is_some_and(|at| at < started) || queued != number);
-        if link.queue.is_empty() && !was_empty {
-            self.turns.remove(peer);
+    fn control(&mut self, peer: PeerId, frame: Frame) {
+        if let Some(frame) = self.links.control(peer, frame) {
+            self.outbox.send(peer, frame);
         }
+    }
+
+    fn on_idontwant(&mut self, now: Time, peer: PeerId, number: Number) {
+        self.unwanted.insert((peer, number), now + self.config.idontwant_lasts);
+        self.links.take_back(peer, number);
     }
 
     fn on_ihave(&mut self, now: Time, peer: PeerId, ids: &[Number]) {
         let mut wanted = Vec::new();
         for &number in ids {
-            let is_promised = self.promised.get(&number).is_some_and(|&until| now < until);
+            let is_promised = self.promised.get(&number).is_some_and(|&(_, until)| now < until);
             if !self.messages.contains_key(&number) && !is_promised {
-                self.promised.insert(number, now + self.config.promise);
+                self.promised.insert(number, (peer, now + self.config.promise));
                 wanted.push(number);
             }
         }
         if !wanted.is_empty() {
-            self.outbox.send(peer, Frame::IWant(wanted));
+            self.control(peer, Frame::IWant(wanted));
         }
     }
 
-    fn on_iwant(&mut self, peer: PeerId, ids: &[Number]) {
+    fn on_iwant(&mut self, now: Time, peer: PeerId, ids: &[Number]) {
         for &number in ids {
-            let Some(message) = self.messages.get_mut(&number).filter(|message| message.is_valid) else {
-                continue;
-            };
+            let is_kept = self.recent.iter().any(|&(recent, _)| recent == number);
+            let Some(message) = self.messages.get_mut(&number).filter(|_| is_kept) else { continue };
             let served = message.served.entry(peer).or_default();
             *served += 1;
             if *served <= RETRANSMISSIONS {
-                self.enqueue(peer, number);
+                self.enqueue(now, peer, number, now + self.config.patience[1]);
             }
         }
     }
 
     fn heartbeat(&mut self) {
-        let ids: Vec<Number> = self.recent.iter().map(|&(number, _)| number).collect();
+        let told = self.recent.iter().filter(|&&(_, told)| told < MCACHE_GOSSIP);
+        let ids: Vec<Number> = told.map(|&(number, _)| number).collect();
         if !ids.is_empty() {
             let mut others: Vec<PeerId> =
-                self.links.keys().copied().filter(|peer| !self.mesh.contains(peer)).collect();
+                self.links.peers().filter(|peer| !self.mesh.contains(peer)).collect();
             let count = D_LAZY.max(others.len() / GOSSIP_FACTOR);
             self.rng.shuffle(&mut others);
             for &peer in others.iter().take(count) {
-                self.outbox.send(peer, Frame::IHave(ids.clone()));
+                self.control(peer, Frame::IHave(ids.clone()));
             }
         }
         self.recent.iter_mut().for_each(|(_, told)| *told += 1);
-        self.recent.retain(|&(_, told)| told < MCACHE_GOSSIP);
+        self.recent.retain(|&(_, told)| told < self.config.history);
     }
 }
 
@@ -243,30 +226,17 @@ impl Machine for Gossip {
 
     fn handle(&mut self, now: Now, input: Input<Frame, Publish>) {
         match input {
-            Input::Connected { peer, .. } => {
-                self.links.insert(peer, Link::default());
-            }
-            Input::Disconnected { peer } => {
-                self.links.remove(&peer);
-                self.turns.remove(peer);
-            }
-            Input::Received { peer, frame } => match frame {
-                Frame::Part { number, bytes, end, .. } if end == bytes => {
-                    self.on_whole(now.time, peer, number, bytes);
-                }
-                Frame::Part { .. } => {}
-                Frame::IHave(ids) => self.on_ihave(now.time, peer, &ids),
-                Frame::IWant(ids) => self.on_iwant(peer, &ids),
-                Frame::IDontWant(number) => self.on_idontwant(peer, number),
-            },
-            Input::Command(publish) => self.on_publish(publish),
+            Input::Connected { peer, .. } => self.links.open(now.time, peer),
+            Input::Disconnected { peer } => self.links.close(peer),
+            Input::Received { peer, frame } => self.on_frame(now.time, peer, frame),
+            Input::Command(publish) => self.on_publish(now.time, publish),
             Input::Tick => {}
         }
         while let Some(&(at, number)) = self.validating.first()
             && at <= now.time
         {
             self.validating.pop_first();
-            self.on_valid(number);
+            self.on_valid(now.time, number);
         }
         if let (Some(at), Some(period)) = (self.heartbeat_at, self.config.heartbeat)
             && at <= now.time
@@ -280,22 +250,8 @@ impl Machine for Gossip {
         self.outbox.pop()
     }
 
-    fn pull(&mut self, _: Now, writable: &PeerSet) -> Option<(PeerId, Frame)> {
-        let peer = self.turns.take(writable)?;
-        let link = self.links.get_mut(&peer).expect("turns are of links");
-        let number = *link.queue.front().expect("a link in the turns has something");
-        let bytes = self.messages[&number].bytes;
-        let len = PART_BYTES.min(bytes - link.offset);
-        let end = link.offset + len;
-        link.offset = end;
-        if end == bytes {
-            link.queue.pop_front();
-            link.offset = 0;
-        }
-        if !link.queue.is_empty() {
-            self.turns.push(peer);
-        }
-        Some((peer, Frame::Part { number, bytes, end, len }))
+    fn pull(&mut self, now: Now, writable: &PeerSet) -> Option<(PeerId, Frame)> {
+        self.links.pull(now.time, writable)
     }
 
     fn work(&mut self, _: Now, _: Budget) -> bool {
@@ -312,6 +268,8 @@ impl Machine for Gossip {
 const MESSAGE_HEADER: usize = 160;
 /// Of a control RPC, topic included. Guess.
 const CONTROL_HEADER: usize = 24;
+/// Of a frame that carries no data.
+const YAMUX_HEADER: usize = 12;
 /// Ethereum's message ids.
 const ID_BYTES: usize = 20;
 /// go-libp2p-pubsub's and rust-libp2p's threshold.
@@ -329,7 +287,7 @@ const RETRANSMISSIONS: u32 = 3;
 mod tests {
     use braidcast_core::machine::{Direction, WallTime};
 
-    use super::*;
+    use super::{super::PART_BYTES, *};
 
     const NOW: Now = Now { time: Time::ZERO, wall: WallTime(0) };
 
@@ -360,12 +318,14 @@ mod tests {
     }
 
     #[test]
-    fn idontwant_takes_back_only_what_has_not_started() {
+    fn idontwant_takes_back_only_what_waits_behind_another_message() {
         let (mut node, first, other) = started();
-        for peer in [first, other] {
-            node.handle(NOW, Input::Received { peer, frame: Frame::IDontWant(7) });
+        node.handle(NOW, Input::Command(Publish { number: 8, bytes: 1 }));
+        for number in [7, 8] {
+            node.handle(NOW, Input::Received { peer: first, frame: Frame::IDontWant(number) });
         }
-        assert_eq!(parts(&mut node, &[first, other]), [first, first]);
+        let all = parts(&mut node, &[first, other]);
+        assert_eq!([first, other].map(|peer| all.iter().filter(|&&to| to == peer).count()), [2, 4]);
     }
 
     #[test]
