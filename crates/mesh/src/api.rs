@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 
 use braidcast_machine::{Duration, Time, WallTime};
-use braidcast_wire::{MessageId, PeerId, Topic, limits};
+use braidcast_wire::{Domain, MessageId, PeerId, Topic, limits};
 use bytes::Bytes;
 
 use crate::{params::CheckedParams, trace::Trace};
@@ -26,6 +26,9 @@ pub struct Config {
     /// Given a verified piece, the equal bytes to keep in its place: a process with many nodes, as a simulator is, holds
     /// one copy for all.
     pub share: fn(Bytes) -> Bytes,
+    /// What [`braidcast_wire::verify`] says, which is the default: such a process needs to ask it only once of each
+    /// signature.
+    pub verify: fn(PeerId, Domain, &[u8], &[u8]) -> bool,
 }
 
 impl Default for Config {
@@ -38,6 +41,7 @@ impl Default for Config {
             is_discreet: false,
             traces: false,
             share: |piece| piece,
+            verify: braidcast_wire::verify,
         }
     }
 }

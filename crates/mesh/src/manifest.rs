@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use braidcast_machine::{Offence, WallTime};
 use braidcast_rlnc::Shape;
-use braidcast_wire::{Domain, Identity, MessageId, PeerId, Topic, limits, verify};
+use braidcast_wire::{Domain, Identity, MessageId, PeerId, Topic, limits};
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -154,7 +154,7 @@ impl Manifest {
     /// Checks everything that can be known without the payload.
     pub(crate) fn verify(body: Bytes, signature: Bytes, config: &Config) -> Result<Self, Offence> {
         let manifest = Self::check(body, signature, config)?;
-        if !verify(manifest.publisher, Domain::Manifest, &manifest.body, &manifest.signature) {
+        if !(config.verify)(manifest.publisher, Domain::Manifest, &manifest.body, &manifest.signature) {
             return Err(Offence::fatal("manifest signature does not verify"));
         }
         Ok(manifest)

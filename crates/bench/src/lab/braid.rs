@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
@@ -20,6 +20,7 @@ use super::{
     dice,
     outcome::Ledger,
     plan::{Message, Plan},
+    shared,
     system::{Observer, System},
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct Braidcast {
 impl Braidcast {
     /// `open` mode.
     pub(crate) fn open(plan: &Plan) -> Self {
-        forget_shared();
+        shared::forget();
         let seed = plan.choice.seed;
         let topic = Topic::new("lab").expect("it is short enough");
         let ids = (0..plan.network.hosts.len() as u32).map(|node| identity(seed, node).peer_id()).collect();
@@ -55,9 +56,10 @@ pub(crate) fn identity(seed: u64, node: u32) -> Identity {
     Identity::from_seed(&key)
 }
 
-/// A node that shares pieces with all others of this thread.
+/// A node that shares pieces, and verdicts on signatures, with all others of this thread.
 pub(crate) fn core(mut config: Config, identity: Identity, mut rng: Rng) -> Core {
-    config.mesh.share = share;
+    config.mesh.share = shared::piece;
+    config.mesh.verify = shared::verdict;
     let mut seed = [0; 32];
     rng.fill(&mut seed);
     Core::new(config, identity, seed)
@@ -168,25 +170,6 @@ fn payload_mut(frame: &mut Frame) -> Option<&mut Bytes> {
 
 /// How a polluter's bytes begin.
 const MARK: [u8; 16] = *b"not what was sig";
-
-thread_local! {
-    /// The pieces of the run that this thread is at, by their first bytes.
-    static SHARED: RefCell<HashMap<[u8; 32], Bytes>> = RefCell::default();
-}
-
-/// Before a run.
-pub(crate) fn forget_shared() {
-    SHARED.take();
-}
-
-/// One copy of each piece for all nodes.
-fn share(piece: Bytes) -> Bytes {
-    let Some(&head) = piece.first_chunk() else { return piece };
-    SHARED.with_borrow_mut(|shared| {
-        let first = shared.entry(head).or_insert_with(|| piece.clone());
-        if *first == piece { first.clone() } else { piece }
-    })
-}
 
 /// Whether a payload is what was published.
 pub(crate) fn is_same(got: &mesh::Payload, expected: &Bytes) -> bool {

@@ -15,6 +15,7 @@ pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod scenario;
 pub(crate) mod script;
+pub(crate) mod shared;
 pub(crate) mod stage;
 pub(crate) mod system;
 #[cfg(test)]

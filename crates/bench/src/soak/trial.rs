@@ -20,7 +20,7 @@ use super::faults::{Act, Draw, END};
 use crate::lab::{
     actor::Actor,
     braid::{self, Braidcast},
-    dice,
+    dice, shared,
     system::System,
 };
 
@@ -95,7 +95,7 @@ impl Trial {
             cut: BTreeSet::new(),
             draw,
         };
-        braid::forget_shared();
+        shared::forget();
         trial.log.borrow_mut().lives.clone_from(&trial.lives);
         trial.watch();
         for node in 0..trial.draw.nodes.len() as u32 {
