@@ -1,9 +1,12 @@
 //! `sim`: a scenario in virtual time.
 
 mod batch;
+mod cost;
 mod report;
 mod store;
 mod summary;
+mod text;
+mod validate;
 
 use std::{io::Write as _, path::Path, str::FromStr};
 
@@ -27,7 +30,8 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A scenario's name, the path of a TOML file, `soak` (small networks in which everything goes wrong, and promises
-    /// that hold all the same), or `report` (all scenarios, as the page docs/lab with tables and plots).
+    /// that hold all the same), `validate` (the simulated gossipsub beside figures of real ones), or `report` (all
+    /// scenarios, as the page docs/lab with tables and plots).
     scenario: String,
     /// Message lengths: bytes, or with a unit as in 16KiB or 4MiB.
     #[arg(long, value_delimiter = ',')]
@@ -57,9 +61,12 @@ pub(crate) struct Args {
     /// Of the report: networks of 40 nodes, into the folder of kept runs.
     #[arg(long)]
     quick: bool,
-    /// Of the report: five seeds instead of three.
+    /// Of the report: five seeds instead of three, and sybil attacks on 1,000 nodes instead of 200.
     #[arg(long, conflicts_with = "quick")]
     full: bool,
+    /// Of validate: write what it prints to docs/lab/validation.md too.
+    #[arg(long)]
+    write: bool,
     /// One JSON object per line: for each run, then for each median.
     #[arg(long)]
     json: bool,
@@ -69,6 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match args.scenario.as_str() {
         "soak" => return soak::run(&args.seeds(), args.jobs, args.json),
         "report" => return args.report(),
+        "validate" => return validate::run(args),
         _ => {}
     }
     let tasks = tasks(args)?;

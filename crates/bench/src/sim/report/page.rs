@@ -1,25 +1,22 @@
 //! The page: Markdown, and which plot stands where.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
 
 use super::plot::{Line, Plot};
-use crate::{lab::outcome::Outcome, sim::summary::Summary};
+use crate::{
+    lab::outcome::Outcome,
+    sim::{summary::Summary, text::size},
+};
 
 pub(crate) struct Page {
     folder: PathBuf,
     text: String,
 }
-
-/// Copies beyond the first, of gossipsub v1.2 with one message (ethresear.ch 21893), by bytes.
-const PUBLISHED: [(u64, f64); 7] = [
-    (128 << 10, 4.515),
-    (256 << 10, 4.749),
-    (512 << 10, 5.122),
-    (1 << 20, 5.832),
-    (2 << 20, 8.909),
-    (4 << 20, 11.022),
-    (8 << 20, 12.990),
-];
 
 impl Page {
     pub(crate) fn new(folder: &Path, seeds: u64) -> Self {
@@ -81,7 +78,6 @@ impl Page {
         )
     }
 
-    /// Copies by size; and the published figures of gossipsub beside the simulated ones.
     pub(crate) fn copies(&mut self, summaries: &[Summary]) -> anyhow::Result<()> {
         let lines = by_system(summaries, |summary| Some((summary.bytes as f64 / 1024.0, summary.copies)));
         self.plot(
@@ -91,17 +87,8 @@ impl Page {
             "copies",
             lines,
         )?;
-        let gossip = |&(bytes, published): &(u64, f64)| {
-            let ours = summaries
-                .iter()
-                .find(|summary| summary.system == "gossipsub-1.2" && summary.bytes == bytes)?;
-            Some(format!("| {} | {:.2} | {:.2} |\n", size(bytes), published + 1.0, ours.copies))
-        };
-        let rows: String = PUBLISHED.iter().filter_map(gossip).collect();
-        self.text += "\nIs the gossipsub of this simulator a fair one? Its copies beside the published ones of \
-                      go-libp2p in Shadow (ethresear.ch 21893; duplicates and the one that is none):\n\n\
-                      | size | published | here |\n|---|---|---|\n";
-        self.text += &rows;
+        self.text +=
+            "\nWhether the gossipsub of this simulator is a fair one: [its validation](validation.md).\n";
         Ok(())
     }
 
@@ -124,21 +111,45 @@ impl Page {
         self.plot("growth", "1 MiB: when 99 % of the nodes have it", "nodes", "ms", times)
     }
 
+    pub(crate) fn rooms(&mut self, summaries: &[Summary]) {
+        self.text += "\n## Rooms of browsers\n\nOne seed each; nodes with the relay that all know. A tab has 5 Mbit/s up and \
+                      20 down, and one in twenty leaves and another joins per minute.\n\n";
+        self.text += "| nodes | size | system | p50 ms | p99 ms | last ms | p99 / gossip | p99 / floor | copies | delivered |\n\
+                      |---|---|---|---|---|---|---|---|---|---|\n";
+        for summary in summaries.iter().filter(|summary| summary.system != "floor") {
+            self.text += &format!(
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {:.2} | {} |\n",
+                summary.nodes,
+                size(summary.bytes),
+                summary.system,
+                ms(summary.p50_ms),
+                ms(summary.p99_ms),
+                ms(summary.last_ms),
+                ratio(summary.p99_over_gossip),
+                ratio(summary.p99_over_floor),
+                summary.copies,
+                summary.delivered,
+            );
+        }
+    }
+
     pub(crate) fn scenarios(&mut self, summaries: &[Summary]) {
         self.text += "\n## What goes wrong\n\nOne seed each. A scenario's setting is in `crates/bench/scenarios`. Of honest \
                       nodes that stayed: the share that received, and that did within 6 s. Attacks are pairs of a polluter \
                       and an honest node that it sent corrupt pieces to.\n\n";
-        self.text += "| scenario | system | nodes | size | p50 ms | p99 ms | delivered | in time | copies | corrupt delivered, \
-                      forwarded | attacks, unpunished | honest banned |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n";
-        for summary in summaries {
+        self.text += "| scenario | system | nodes | size | p50 ms | p99 ms | p99 / gossip | p99 / floor | delivered | in time | copies | corrupt delivered, \
+                      forwarded | attacks, unpunished | honest banned |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+        for summary in summaries.iter().filter(|summary| summary.system != "floor") {
             self.text += &format!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {:.2} | {}, {} | {}, {} | {} |\n",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.2} | {}, {} | {}, {} | {} |\n",
                 summary.sim,
                 summary.system,
                 summary.nodes,
                 size(summary.bytes),
                 ms(summary.p50_ms),
                 ms(summary.p99_ms),
+                ratio(summary.p99_over_gossip),
+                ratio(summary.p99_over_floor),
                 summary.delivered,
                 summary.in_time,
                 summary.copies,
@@ -149,8 +160,27 @@ impl Page {
                 summary.honest_bans,
             );
         }
-        self.text += "\n`cargo xtask sim soak --seeds N` runs small networks in which all of this happens at once. What was \
-                      tried and lost stands in [the decisions](../decisions).\n";
+        self.text +=
+            "\n`cargo xtask sim soak --seeds N` runs small networks in which all of this happens at once.\n";
+    }
+
+    /// Each decision's title, and its paragraph on what was tried.
+    pub(crate) fn decisions(&mut self, folder: &Path) -> anyhow::Result<()> {
+        self.text +=
+            "\n## What was tried and lost\n\nFrom [the decisions](../decisions), which have the figures.\n\n";
+        let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+        let mut paths: Vec<PathBuf> =
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        paths.sort();
+        for path in paths {
+            let text = fs::read_to_string(&path)?;
+            let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let tried = text.split("\n\n").find_map(|paragraph| paragraph.strip_prefix("**Tried.** "));
+            let tried = tried.map_or(String::new(), |tried| format!(": {}", tried.replace('\n', " ")));
+            self.text += &format!("- [{title}](../decisions/{name}){tried}\n");
+        }
+        Ok(())
     }
 
     fn plot(
@@ -181,14 +211,6 @@ fn by_system(
         }
     }
     lines.into_iter()
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
-        bytes if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
-        bytes => format!("{bytes} B"),
-    }
 }
 
 fn ms(value: Option<f64>) -> String {
