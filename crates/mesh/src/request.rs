@@ -28,10 +28,14 @@ impl Mesh {
         let mut wanted: BTreeMap<(PeerId, usize), PieceSet> = BTreeMap::new();
         for generation in 0..transfer.generations.len() {
             let pieces = &transfer.generations[generation];
-            let need =
-                pieces.generation.shape.k().saturating_sub(pieces.held.len() + pieces.outstanding.len());
-            for _ in 0..need {
-                let Some((peer, piece)) = choose(transfer, generation, &self.links, &self.scores) else {
+            let k = pieces.generation.shape.k();
+            let expected = pieces.held.len() + pieces.outstanding.len();
+            let need = k.saturating_sub(expected);
+            let most = (k + k / SPARE).saturating_sub(expected);
+            for count in 0..most {
+                let only_idle = count >= need;
+                let Some((peer, piece)) = choose(transfer, generation, &self.links, &self.scores, only_idle)
+                else {
                     break;
                 };
                 ask(transfer, &mut self.links, peer, generation, piece, now);
@@ -124,17 +128,20 @@ impl Mesh {
 }
 
 /// The neighbour that will serve soonest among those that have something missing, and the rarest piece that it has.
+/// With `only_idle`, of neighbours that nothing is expected of.
 fn choose(
     transfer: &Transfer,
     generation: usize,
     links: &BTreeMap<PeerId, Link>,
     scores: &Scores,
+    only_idle: bool,
 ) -> Option<(PeerId, u8)> {
     let pieces = &transfer.generations[generation];
     let piece_len = pieces.generation.shape.piece_len();
     let able = transfer.neighbours.iter().filter_map(|(&peer, neighbour)| {
         let service = &links.get(&peer)?.service;
-        let has_room = service.asked_bytes == 0 || service.asked_bytes + piece_len <= DEPTH_BYTES;
+        let has_room =
+            service.asked_bytes == 0 || (!only_idle && service.asked_bytes + piece_len <= DEPTH_BYTES);
         let missing = transfer.missing_at(neighbour, generation);
         (has_room && !missing.is_empty()).then(|| {
             ((neighbour.is_silent() || scores.is_suspect(peer), service.expected(piece_len), peer), missing)
@@ -167,6 +174,10 @@ fn ask(
 
 /// Bytes that one neighbour may be asked for at a time: `docs/decisions`, "request depth".
 const DEPTH_BYTES: usize = 512 * 1024;
+/// One piece in so many is asked for beyond K, of neighbours that are idle: any K pieces decode, and the last ones need
+/// not be those that the slowest neighbour owes. In simulation the median was 5 % (1 MiB) to 10 % (4 MiB) shorter for
+/// 0.05 copies; an eighth cost 0.1.
+const SPARE: usize = 16;
 /// Requests for pieces of one message that count against a peer. Guess.
 const LATE_PER_MESSAGE: u32 = 2;
 /// Added to twice the time expected. 30 ms were enough in simulation for links of known round trip.
