@@ -8,7 +8,7 @@ use braidcast_wire::{MessageId, PeerId, limits};
 use crate::{
     api::{Event, Progress},
     frame::{self, Body},
-    link::Place,
+    link::{Link, News, Place},
     mesh::Mesh,
     trace::Trace,
     transfer::Push,
@@ -22,6 +22,14 @@ impl Mesh {
         let needs = |&peer: &PeerId| transfer.next(peer, self.overlay.lane(peer, topic)).is_some();
         let peers: Vec<PeerId> = transfer.neighbours.keys().copied().filter(needs).collect();
         peers.into_iter().for_each(|peer| self.enqueue(peer, id));
+    }
+
+    /// The same for one neighbour.
+    pub(crate) fn offer_to(&mut self, peer: PeerId, id: MessageId) {
+        let Some(transfer) = self.transfers.get(&id) else { return };
+        if transfer.next(peer, self.overlay.lane(peer, &transfer.manifest.topic)).is_some() {
+            self.enqueue(peer, id);
+        }
     }
 
     pub(crate) fn tell_have(&mut self, place: Place, now: Time) {
@@ -133,14 +141,21 @@ impl Mesh {
             let lanes = frame::Lanes { topic: topic.as_str().into(), slot: lane.slot, of: lane.of };
             self.outbox.send(peer, Body::Lanes(lanes).into());
         }
-        for (&peer, link) in self.links.iter_mut().filter(|(_, link)| !link.news.is_empty()) {
-            let news = core::mem::take(&mut link.news);
+        let is_due = |(peer, link): (&PeerId, &mut Link)| {
+            (!link.news.is_empty()).then(|| (*peer, core::mem::take(&mut link.news)))
+        };
+        let due: Vec<(PeerId, News)> = self.links.iter_mut().filter_map(is_due).collect();
+        for (peer, news) in due {
             for ids in news.done.chunks(limits::IDS_PER_FRAME) {
                 let ids = frame::pack(ids.iter().copied());
                 self.outbox.send(peer, Body::Done(frame::Ids { ids }).into());
             }
             for ((id, generation), pieces) in news.have {
-                self.outbox.send(peer, Body::Have(frame::pieces(id, generation, pieces)).into());
+                let body = match self.rank_for(peer, id, generation) {
+                    Some(rank) => Body::Rank(rank),
+                    None => Body::Have(frame::pieces(id, generation, pieces)),
+                };
+                self.outbox.send(peer, body.into());
             }
         }
     }

@@ -14,7 +14,10 @@ use crate::piece_set::PieceSet;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
     /// What it says; `None` is a frame of a later version, and ignored.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20")]
+    #[prost(
+        oneof = "Body",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
+    )]
     pub body: Option<Body>,
 }
 
@@ -65,6 +68,9 @@ pub enum Body {
     /// answers with `Subscriptions` of those that it subscribes to, now and whenever that changes.
     #[prost(message, tag = "14")]
     Seek(Seek),
+    /// Of a closed topic: the sender holds so many independent shards, and the receiver may send it so many in all.
+    #[prost(message, tag = "15")]
+    Rank(Rank),
     /// A message begins; its payload as well when it is small. The first bulk frame of a message on a link.
     #[prost(message, tag = "16")]
     Manifest(Manifest),
@@ -81,6 +87,10 @@ pub enum Body {
     /// The answer: 32 bytes that only members can make of the challenge. Nobody takes part in a closed topic before.
     #[prost(message, tag = "20")]
     Proof(Evidence),
+    /// Shards of these messages, the sender's own among them, may be wrong: send no more, and none that is mixed with
+    /// them; the rest comes in pieces.
+    #[prost(message, tag = "21")]
+    Doubt(Ids),
 }
 
 /// See [`Body::Subscriptions`].
@@ -236,6 +246,26 @@ pub struct Chunk {
     /// At most [`limits::CHUNK_BYTES`].
     #[prost(bytes = "bytes", tag = "5")]
     pub bytes: Bytes,
+    /// Of a shard, one byte per source piece; `piece` is 0 then. Empty for a piece.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub coefficients: Bytes,
+}
+
+/// See [`Body::Rank`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Rank {
+    /// 32 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub message: Bytes,
+    /// From 0.
+    #[prost(uint32, tag = "2")]
+    pub generation: u32,
+    /// At most K.
+    #[prost(uint32, tag = "3")]
+    pub rank: u32,
+    /// Shards that the receiver may send, since the beginning; those that it may send unasked do not count up to here.
+    #[prost(uint32, tag = "4")]
+    pub credit: u32,
 }
 
 /// See [`Body::Challenge`] and [`Body::Proof`].

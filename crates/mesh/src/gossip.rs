@@ -160,6 +160,10 @@ impl Mesh {
                 return Err(Offence::minor("message asked for more often than the limit"));
             }
             neighbour.push = Push::All;
+            if !neighbour.accounts.is_empty() {
+                // It may have come before the proof that lets us be heard.
+                neighbour.knows_manifest = false;
+            }
             self.enqueue(peer, id);
         }
         Ok(())

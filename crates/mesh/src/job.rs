@@ -10,9 +10,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     api::{Config, Payload, Publish},
+    closed::span::Span,
     manifest::{self, Body, GenerationBody, Manifest, PieceHashes},
     pack::{Inconsistent, Method, Pack, Unpack},
-    params::TopicParams,
+    params::{Mode, TopicParams},
     transfer::{Pieces, Transfer},
 };
 
@@ -151,6 +152,10 @@ impl Encode {
             }
         }
         transfer.is_ours = true;
+        if self.params.mode != Mode::Open {
+            transfer.close();
+            transfer.multiplier_percent = self.params.shard_multiplier_percent.unwrap_or(100);
+        }
         transfer
     }
 }
@@ -241,6 +246,8 @@ pub(crate) enum Step {
     Whole,
     /// The pieces verify one by one and yet do not make the payload that was signed: the publisher's fault.
     Inconsistent,
+    /// A shard was wrong, and nobody knows which.
+    Polluted,
 }
 
 impl Decode {
@@ -289,12 +296,14 @@ impl Decode {
                     continue;
                 }
                 if !adopt(recovery, pieces, self.share) {
-                    return Step::Inconsistent;
+                    return if pieces.span.is_some() { Step::Polluted } else { Step::Inconsistent };
                 }
+                pieces.span = None;
             }
             if (0..shape.k()).any(|piece| pieces.pieces[piece].is_none()) {
                 self.recovery = Some(recovery(pieces));
             } else if self.hashed == shape.k() {
+                pieces.span = None;
                 (self.generation, self.hashed) = (self.generation + 1, 0);
             } else {
                 let piece = pieces.pieces[self.hashed].as_ref().expect("no source piece is missing");
@@ -354,6 +363,9 @@ fn parity(pieces: &Pieces) -> Recovery {
 
 fn recovery(pieces: &Pieces) -> Recovery {
     let shape = pieces.generation.shape;
+    if let Some((missing, job)) = pieces.span.as_ref().and_then(Span::missing) {
+        return Recovery { missing, job };
+    }
     let mut decoder = Decoder::new(shape);
     for piece in pieces.held.iter().take(shape.k()) {
         let bytes = pieces.pieces[usize::from(piece)].clone().expect("held pieces are there");

@@ -10,7 +10,8 @@
 //! triggers are in [`frame::Body`].
 //!
 //! What it is not: it knows no sockets and no clocks (it is a [`braidcast_machine::Machine`]), does not decide how
-//! fast a link may be filled (`braidcast-core` does), and does not yet recode.
+//! fast a link may be filled (`braidcast-core` does), and recodes nowhere but in topics whose members prove that they
+//! share a secret ([`Mode::Closed`]).
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -9,7 +9,7 @@ use braidcast_machine::{Direction, Duration, Time};
 use braidcast_wire::{MessageId, Topic};
 use bytes::Bytes;
 
-use crate::piece_set::PieceSet;
+use crate::{closed::shard::Partial, piece_set::PieceSet};
 
 /// A connected peer.
 #[derive(Debug)]
@@ -33,6 +33,9 @@ pub(crate) struct Link {
     pub(crate) sending: Option<Place>,
     /// The piece that is coming in.
     pub(crate) receiving: Option<(Place, Vec<u8>)>,
+    /// The shard that is going out, and the one that is coming in.
+    pub(crate) shard_out: Option<Partial<Bytes>>,
+    pub(crate) shard_in: Option<Partial<Vec<u8>>>,
     /// Announcements that wait for the batch.
     pub(crate) news: News,
     /// Points of minor offences since the last heartbeat.
@@ -73,6 +76,8 @@ impl Link {
             queue: VecDeque::new(),
             sending: None,
             receiving: None,
+            shard_out: None,
+            shard_in: None,
             news: News::default(),
             points: 0,
             ihaves: 0,
@@ -87,7 +92,10 @@ impl Link {
 
     /// True while there may be bulk for the peer.
     pub(crate) fn has_bulk(&self) -> bool {
-        self.sending.is_some() || !self.urgent.is_empty() || !self.queue.is_empty()
+        self.sending.is_some()
+            || self.shard_out.is_some()
+            || !self.urgent.is_empty()
+            || !self.queue.is_empty()
     }
 
     /// Puts a message in the queue; true when there was no bulk for this peer before.
@@ -105,6 +113,8 @@ impl Link {
         self.urgent.retain(|&queued| queued != message);
         self.queue.retain(|&queued| queued != message);
         self.sending = self.sending.filter(|place| place.message != message);
+        self.shard_out.take_if(|shard| shard.message == message);
+        self.shard_in.take_if(|shard| shard.message == message);
         self.receiving = self.receiving.take().filter(|(place, _)| place.message != message);
         self.news.have.retain(|&(of, _), _| of != message);
     }

@@ -12,7 +12,7 @@ use crate::{
     api::Config,
     frame,
     pack::Method,
-    params::{LONGEST_K, TopicParams},
+    params::{LONGEST_K, Mode, TopicParams},
 };
 
 /// The signed bytes of a manifest, as protobuf.
@@ -125,6 +125,7 @@ pub(crate) fn cut(len: usize, params: &TopicParams) -> Vec<(usize, Shape)> {
             let small = len.div_ceil(limits::PIECE_BYTES_MIN).min(8);
             let (k, m) = match len {
                 0..=0x8000 => (small, small),
+                0x8001..=0x4_0000 if params.mode != Mode::Open => (32, 0),
                 0x8001..=0x4_0000 => (16, 16),
                 0x4_0001..=0x20_0000 => (64, 64),
                 _ => (LONGEST_K, 64),

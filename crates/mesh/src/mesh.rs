@@ -17,6 +17,7 @@ use bytes::Bytes;
 use crate::{
     announce::BATCH,
     api::{Command, Config, Event},
+    closed::doubt::Compares,
     frame::{self, Body, Frame},
     gossip::Asked,
     job::{Decode, Encode, Regenerate},
@@ -51,6 +52,8 @@ pub struct Mesh {
     pub(crate) decodes: VecDeque<Decode>,
     /// Whole messages whose parity is made again for neighbours, in order.
     pub(crate) regenerates: VecDeque<Regenerate>,
+    /// See [`crate::closed::doubt`].
+    pub(crate) compares: Compares,
     pub(crate) outbox: Out,
     /// Our own signed peer record.
     record: Bytes,
@@ -104,11 +107,16 @@ impl Machine for Mesh {
                 self.on_decode(decode, now.time, &mut left);
             } else if let Some(regenerate) = self.regenerates.pop_front() {
                 self.on_regenerate(regenerate, now.time, &mut left);
+            } else if let Some(compare) = self.compares.pop_front() {
+                self.on_compare(compare, &mut left);
             } else {
                 return false;
             }
         }
-        !(self.encodes.is_empty() && self.decodes.is_empty() && self.regenerates.is_empty())
+        !(self.encodes.is_empty()
+            && self.decodes.is_empty()
+            && self.regenerates.is_empty()
+            && self.compares.is_empty())
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -136,6 +144,7 @@ impl Mesh {
             encodes: VecDeque::new(),
             decodes: VecDeque::new(),
             regenerates: VecDeque::new(),
+            compares: VecDeque::new(),
             record: Bytes::new(),
             last_seqno: 0,
             cursor: PeerId([0; 32]),
@@ -228,6 +237,8 @@ impl Mesh {
             Body::Pause(ids) => self.on_pause(peer, &ids),
             Body::Cancel(pieces) => self.on_cancel(peer, &pieces),
             Body::Seek(seek) => self.on_seek(peer, &seek),
+            Body::Rank(rank) => self.on_rank(peer, &rank, now),
+            Body::Doubt(ids) => self.on_doubt(peer, &ids, now),
             Body::Challenge(evidence) => self.on_challenge(peer, &evidence),
             Body::Proof(evidence) => self.on_proof(peer, &evidence, now),
             Body::Manifest(manifest) => self.on_manifest(peer, manifest, now),
@@ -277,6 +288,7 @@ impl Mesh {
         let changes = overlay.maintain(&mut scene);
         self.apply(changes);
         self.expire_verdicts(now);
+        self.convict(now);
         self.gossip(now);
         self.evict(now);
         for link in self.links.values_mut() {

@@ -20,7 +20,8 @@ pub struct TopicParams {
     /// K: source pieces of each generation that we publish, fewer where they would be shorter than
     /// [`limits::PIECE_BYTES_MIN`]. `None`: by its length, see `docs/protocol.md`.
     pub shard_factor: Option<usize>,
-    /// n / K in percent, where n counts source and parity pieces; 150 is OptimumP2P's 1.5. `None`: by its length.
+    /// n / K in percent, where n counts source and parity pieces; 150 is OptimumP2P's 1.5. `None`: by its length. In a
+    /// closed topic n is how many shards a publisher sends before neighbours may ask for more, 100 % unless given.
     pub shard_multiplier_percent: Option<usize>,
     /// Others' pieces are pushed on unasked once this share of a generation's K is here. At 0, the default, each at
     /// once.
@@ -32,13 +33,14 @@ pub struct TopicParams {
     pub verdict_within: Option<Duration>,
 }
 
-/// Who may take part in a topic.
+/// Who may take part in a topic, and what travels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Anybody.
+    /// Anybody. Pieces that can be verified one by one.
     #[default]
     Open,
-    /// Who proves to hold the secret. To publish takes a subscription.
+    /// Who proves to hold the secret. Members mix what they hold into new shards before they have the whole, which can
+    /// be verified only at the end: see `docs/protocol.md`. To publish takes a subscription.
     Closed {
         /// The same at all members.
         secret: Secret,
@@ -97,6 +99,10 @@ impl TopicParams {
     pub(crate) fn shards(&self, len: usize, table: (usize, usize)) -> (usize, usize) {
         let most = len.div_ceil(limits::PIECE_BYTES_MIN);
         let k = self.shard_factor.map_or(table.0, |k| k.min(most));
+        if self.mode != Mode::Open {
+            // Shards are made as they go.
+            return (k, 0);
+        }
         let percent = self.shard_multiplier_percent.unwrap_or((table.0 + table.1) * 100 / table.0);
         (k, parity(k, percent).min(limits::PIECES - k))
     }

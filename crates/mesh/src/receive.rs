@@ -8,12 +8,13 @@ use bytes::Bytes;
 
 use crate::{
     api::{Content, Event, Message, Payload},
-    closed::proof::OUTSIDER,
+    closed::{doubt::Compare, proof::OUTSIDER},
     frame::{self, Body},
     job::{Decode, Regenerate, Step, inline_payload},
     link::{Link, Place},
     manifest::Manifest,
     mesh::Mesh,
+    params::Mode,
     repair::REPAIR_PERIOD,
     trace::Trace,
     transfer::{Push, Transfer},
@@ -62,7 +63,11 @@ impl Mesh {
         let (is_inline, len) = (manifest.is_inline(), manifest.len);
         let topic = manifest.topic.clone();
         let mut transfer = Transfer::new(manifest, frame.payload, now);
-        transfer.threshold_percent = self.params.of(&topic).threshold_percent;
+        let params = self.params.of(&topic);
+        transfer.threshold_percent = params.threshold_percent;
+        if params.mode != Mode::Open {
+            transfer.close();
+        }
         if let Some(first) = transfer.generations.first_mut() {
             first.hashes = first.generation.hashes(&frame.hashes);
         }
@@ -144,6 +149,9 @@ impl Mesh {
         let message =
             frame::message_id(&chunk.message).ok_or(Offence::fatal("message id is not 32 bytes"))?;
         self.admits(peer, message)?;
+        if !chunk.coefficients.is_empty() {
+            return self.on_shard(peer, chunk, now);
+        }
         let bytes = &chunk.bytes;
         let (Some(transfer), Some(link)) = (self.transfers.get_mut(&message), self.links.get_mut(&peer))
         else {
@@ -204,6 +212,12 @@ impl Mesh {
     fn on_piece(&mut self, place: Place, bytes: Bytes, now: Time) {
         let Some(transfer) = self.transfers.get_mut(&place.message) else { return };
         transfer.generations[place.generation].insert(place.piece, (self.config.share)(bytes));
+        self.on_gain(place, now);
+    }
+
+    /// We hold more than before: `place` is the newest.
+    pub(crate) fn on_gain(&mut self, place: Place, now: Time) {
+        let Some(transfer) = self.transfers.get(&place.message) else { return };
         let is_decodable = transfer.is_decodable();
         let is_enough = transfer.manifest.len > PAUSE_ABOVE && transfer.received_bytes >= PAUSE_BYTES;
         self.tell_progress(place.message);
@@ -246,6 +260,7 @@ impl Mesh {
         match decode.step(transfer, budget) {
             Step::More => self.decodes.push_front(decode),
             Step::Whole => self.on_whole(decode.id, decode.payload, now),
+            Step::Polluted => self.doubt(decode.id, now),
             Step::Inconsistent => {
                 let publisher = transfer.manifest.publisher;
                 self.outbox.trace(Trace::Abandoned { id: decode.id });
@@ -267,7 +282,7 @@ impl Mesh {
         match regenerate.step(transfer, budget) {
             Step::More => self.regenerates.push_front(regenerate),
             Step::Whole => self.offer(regenerate.id),
-            Step::Inconsistent => {
+            Step::Inconsistent | Step::Polluted => {
                 let publisher = transfer.manifest.publisher;
                 self.punish(publisher, Offence::fatal("published parity is not made of the sources"), now);
             }
@@ -300,6 +315,9 @@ impl Mesh {
             self.tell_all_done(id, now);
             self.offer(id);
         } else {
+            if !transfer.doubted.is_empty() {
+                self.compares.push_back(Compare::new(id));
+            }
             self.regenerates.push_back(Regenerate::new(id, self.config.share));
         }
     }
@@ -382,6 +400,7 @@ impl Mesh {
             let is_news = !core::mem::replace(&mut neighbour.is_done, true);
             if let Some(link) = self.links.get_mut(&peer) {
                 link.sending = link.sending.filter(|place| place.message != id);
+                link.shard_out.take_if(|shard| shard.message == id);
                 link.urgent.retain(|&queued| queued != id);
                 link.queue.retain(|&queued| queued != id);
             }

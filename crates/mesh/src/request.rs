@@ -25,6 +25,9 @@ impl Mesh {
         if transfer.whole_at.is_some() || transfer.is_decodable() {
             return;
         }
+        if transfer.is_coded {
+            return self.grant(id, now);
+        }
         let mut wanted: BTreeMap<(PeerId, usize), PieceSet> = BTreeMap::new();
         for generation in 0..transfer.generations.len() {
             let pieces = &transfer.generations[generation];
@@ -87,6 +90,9 @@ impl Mesh {
     /// Requests that ran out go to others.
     pub(crate) fn expire(&mut self, id: MessageId, now: Time) {
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        if transfer.is_coded {
+            return self.expire_shards(id, now);
+        }
         let is_late = |ask: &Ask| ask.deadline <= now;
         let late: Vec<(PeerId, Ask)> = transfer
             .neighbours
@@ -179,9 +185,9 @@ const DEPTH_BYTES: usize = 512 * 1024;
 /// 0.05 copies; an eighth cost 0.1.
 const SPARE: usize = 16;
 /// Requests for pieces of one message that count against a peer. Guess.
-const LATE_PER_MESSAGE: u32 = 2;
+pub(crate) const LATE_PER_MESSAGE: u32 = 2;
 /// Added to twice the time expected. 30 ms were enough in simulation for links of known round trip.
-const GRACE: Duration = Duration::from_millis(30);
+pub(crate) const GRACE: Duration = Duration::from_millis(30);
 /// The same for pieces longer than this: what waits at the sender takes longer. From the same simulations.
 const LONG_GRACE: Duration = Duration::from_millis(100);
 const LONG_PIECE: usize = 16 * 1024;

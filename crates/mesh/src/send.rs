@@ -35,7 +35,11 @@ impl Mesh {
 
     /// The next chunk of a piece that is going out to `peer`.
     fn continued(&mut self, peer: PeerId, now: Time) -> Option<Body> {
-        let place = self.links.get_mut(&peer)?.sending.take()?;
+        let link = self.links.get_mut(&peer)?;
+        if let Some(shard) = link.shard_out.take() {
+            return self.shard_chunk(peer, shard);
+        }
+        let place = link.sending.take()?;
         self.chunk(peer, place, now)
     }
 
@@ -73,6 +77,11 @@ impl Mesh {
         match next {
             Next::Manifest => Some(Body::Manifest(manifest(transfer))),
             Next::Hashes { generation } => Some(Body::Hashes(hashes(transfer, generation))),
+            Next::Shard { generation } => {
+                self.links.get_mut(&peer)?.queue.rotate_left(1);
+                self.let_all_ask(id, now);
+                self.make_shard(peer, id, generation)
+            }
             Next::Piece { generation, piece } => {
                 self.links.get_mut(&peer)?.queue.rotate_left(1);
                 self.chunk(peer, Place { message: id, generation, piece, offset: 0 }, now)
@@ -110,6 +119,7 @@ impl Mesh {
             piece: place.piece.into(),
             offset: place.offset as u32,
             bytes: bytes.slice(place.offset..end),
+            coefficients: Bytes::new(),
         }))
     }
 }

@@ -27,6 +27,13 @@ pub enum Trace {
         /// Length of what came of it.
         bytes: usize,
     },
+    /// A shard that is a combination of those that we hold.
+    UnhelpfulShard {
+        /// Who sent it.
+        from: PeerId,
+        /// Length of what came of it.
+        bytes: usize,
+    },
     /// A piece of a message that was whole already, or is forgotten.
     UnnecessaryPiece {
         /// Who sent it.
@@ -72,6 +79,11 @@ pub enum Trace {
     Suspect {
         /// Who.
         peer: PeerId,
+    },
+    /// Shards of a message are wrong, or somebody said so: the rest comes in pieces.
+    Doubted {
+        /// The message.
+        id: MessageId,
     },
     /// Neighbours were told to push no more of a message.
     Pause {

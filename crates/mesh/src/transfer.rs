@@ -10,6 +10,10 @@ use braidcast_wire::{MessageId, PeerId};
 use bytes::Bytes;
 
 use crate::{
+    closed::{
+        doubt::{Accused, Doubted},
+        span::{Account, Span},
+    },
     lane::{self, Lane},
     manifest::{Generation, Manifest, PieceHashes},
     piece_set::PieceSet,
@@ -40,6 +44,14 @@ pub(crate) struct Transfer {
     pub(crate) is_paused: bool,
     /// Share of a generation's K that is to be here before we push of it.
     pub(crate) threshold_percent: usize,
+    /// Share of K that is to be sent as shards of a message of ours before we may be asked for more.
+    pub(crate) multiplier_percent: usize,
+    /// It travels in shards; pieces go to who doubts them.
+    pub(crate) is_coded: bool,
+    /// What we hold turned out wrong, or somebody said so; by generation.
+    pub(crate) doubted: Doubted,
+    /// Who sent what was wrong.
+    pub(crate) accused: Accused,
 }
 
 /// What we hold of a generation.
@@ -53,6 +65,8 @@ pub(crate) struct Pieces {
     pub(crate) held: PieceSet,
     /// Pieces that a neighbour was asked for.
     pub(crate) outstanding: PieceSet,
+    /// Shards, as long as they are collected.
+    pub(crate) span: Option<Span>,
     /// How many neighbours have or were sent each piece.
     copies: Vec<u16>,
 }
@@ -86,6 +100,10 @@ pub(crate) struct Neighbour {
     pub(crate) asked: u32,
     /// Pieces that we asked it for, in order.
     pub(crate) asks: VecDeque<Ask>,
+    /// Shards between us, per generation.
+    pub(crate) accounts: Vec<Account>,
+    /// It doubts the message's shards.
+    pub(crate) doubts: bool,
 }
 
 /// What to push to a neighbour unasked.
@@ -117,6 +135,7 @@ pub(crate) enum Next {
     Manifest,
     Hashes { generation: usize },
     Piece { generation: usize, piece: u8 },
+    Shard { generation: usize },
 }
 
 impl Transfer {
@@ -135,6 +154,10 @@ impl Transfer {
             received_bytes: 0,
             is_paused: false,
             threshold_percent: 0,
+            multiplier_percent: 100,
+            is_coded: false,
+            doubted: Doubted::new(),
+            accused: Accused::new(),
         }
     }
 
@@ -152,6 +175,7 @@ impl Transfer {
             announced: alloc::vec![PieceSet::default(); count],
             sent: alloc::vec![PieceSet::default(); count],
             hashes: alloc::vec![false; count],
+            accounts: alloc::vec![Account::default(); if self.is_coded { count } else { 0 }],
             ..Neighbour::default()
         })
     }
@@ -163,14 +187,16 @@ impl Transfer {
 
     /// Payload bytes that the pieces held stand for.
     pub(crate) fn held_bytes(&self) -> usize {
-        let held = |pieces: &Pieces| pieces.bytes(pieces.held.len());
+        let held = |pieces: &Pieces| pieces.bytes(pieces.rank());
         self.generations.iter().map(held).sum::<usize>() + self.inline.len()
     }
 
     /// Payload bytes that the neighbour with most of them has announced or was sent.
     pub(crate) fn reached_bytes(&self) -> usize {
-        let there =
-            |at: usize, neighbour: &Neighbour| neighbour.announced[at].union(neighbour.sent[at]).len();
+        let there = |at: usize, neighbour: &Neighbour| match neighbour.accounts.get(at) {
+            Some(account) => account.rank.max(account.sent),
+            None => neighbour.announced[at].union(neighbour.sent[at]).len(),
+        };
         let of = |neighbour: &Neighbour| match neighbour.is_done {
             true => self.manifest.len,
             false => {
@@ -209,8 +235,11 @@ impl Transfer {
     /// True once, when every piece of a message of ours went to some neighbour. Then neighbours are pushed their lanes,
     /// as by anybody.
     pub(crate) fn take_spread(&mut self) -> bool {
-        if !self.is_ours || self.is_spread || self.generations.iter().any(|pieces| pieces.copies.contains(&0))
-        {
+        let is_out = |(at, pieces): (usize, &Pieces)| match self.is_coded {
+            true => self.shards_sent(at) * 100 >= pieces.generation.shape.k() * self.multiplier_percent,
+            false => !pieces.copies.contains(&0),
+        };
+        if !self.is_ours || self.is_spread || !self.generations.iter().enumerate().all(is_out) {
             return false;
         }
         self.is_spread = true;
@@ -229,6 +258,7 @@ impl Transfer {
                 }
             }
             Next::Hashes { generation } => neighbour.hashes[generation] = true,
+            Next::Shard { generation } => neighbour.accounts[generation].sent += 1,
             Next::Piece { generation, piece } => {
                 neighbour.wants.retain(|&want| want != (generation, piece));
                 let is_new = neighbour.sent[generation].insert(piece);
@@ -250,11 +280,20 @@ impl Transfer {
             let is_due = neighbour.push > Push::Nothing && !neighbour.knows_manifest;
             return is_due.then_some(Next::Manifest);
         }
-        let (generation, piece) = self.wanted(neighbour).or_else(|| self.unasked(neighbour, lane))?;
+        let (generation, next) = match self.wanted(neighbour) {
+            None if self.is_coded && !neighbour.doubts => {
+                let generation = self.asked_shard(neighbour).or_else(|| self.unasked_shard(neighbour))?;
+                (generation, Next::Shard { generation })
+            }
+            wanted => {
+                let (generation, piece) = wanted.or_else(|| self.unasked(neighbour, lane))?;
+                (generation, Next::Piece { generation, piece })
+            }
+        };
         if !neighbour.knows_manifest {
             Some(Next::Manifest)
         } else if neighbour.hashes[generation] {
-            Some(Next::Piece { generation, piece })
+            Some(next)
         } else {
             Some(Next::Hashes { generation })
         }
@@ -264,7 +303,8 @@ impl Transfer {
     pub(crate) fn is_wanted(&self, peer: PeerId) -> bool {
         self.neighbours
             .get(&peer)
-            .is_some_and(|neighbour| !neighbour.is_done && self.wanted(neighbour).is_some())
+            .filter(|neighbour| !neighbour.is_done)
+            .is_some_and(|one| self.wanted(one).is_some() || self.is_coded && self.asked_shard(one).is_some())
     }
 
     fn wanted(&self, neighbour: &Neighbour) -> Option<(usize, u8)> {
@@ -345,17 +385,21 @@ impl Pieces {
             pieces: alloc::vec![None; count],
             held: PieceSet::default(),
             outstanding: PieceSet::default(),
+            span: None,
             copies: alloc::vec![0; count],
         }
     }
 
     pub(crate) fn insert(&mut self, piece: u8, bytes: Bytes) {
+        if let Some(span) = &mut self.span {
+            span.push_piece(piece, bytes.clone());
+        }
         self.held.insert(piece);
         self.pieces[usize::from(piece)] = Some(bytes);
     }
 
     pub(crate) fn is_decodable(&self) -> bool {
-        self.held.len() >= self.generation.shape.k()
+        self.rank() >= self.generation.shape.k()
     }
 
     /// The indexes of all source pieces.

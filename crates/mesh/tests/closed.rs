@@ -4,7 +4,7 @@ mod node;
 
 use braidcast_machine::{Duration, Input, Offence, Output};
 use braidcast_mesh::{
-    CheckedParams, Command, Config, Event, Mode, Refusal, Secret, TopicParams, Trace,
+    CheckedParams, Command, Config, Event, Frame, Mode, Refusal, Secret, TopicParams, Trace,
     frame::{self, Body},
 };
 use node::{Node, Said, graft, peer, prune, send, subscriptions, topic};
@@ -132,4 +132,54 @@ fn closing_a_topic_lets_go_of_everybody_who_cannot_prove_membership() {
     node.handle(Input::Command(Command::Configure(topic(), open)));
     node.tick(Duration::from_secs(70));
     assert_eq!(node.mesh.neighbours(&topic()).count(), 1);
+}
+
+#[test]
+fn a_shard_or_a_rank_that_cannot_be_is_an_offence() {
+    let (mut one, mut two) = (member(1, 7), member(2, 7));
+    meet(&mut one, &mut two);
+    two.publish(&[5; 8_000]);
+    let frames = two.pull(1);
+    let shards: Vec<frame::Chunk> = frames.iter().filter_map(chunk).collect();
+    assert_eq!((shards.len(), shards[0].coefficients.len()), (8, 8));
+    let fatal = |rule| Output::Offence { peer: peer(2), offence: Offence::fatal(rule) };
+    let right = &shards[0];
+    let rank = |rank| {
+        Body::Rank(frame::Rank { message: right.message.clone(), generation: 0, rank, credit: u32::MAX })
+    };
+    let wrong = "shard has not one coefficient for each source piece";
+    let beyond = "chunk is empty, too long, or beyond the end of its piece";
+    let cases = [
+        (Body::Chunk(frame::Chunk { coefficients: vec![1; 7].into(), ..right.clone() }), wrong),
+        (Body::Chunk(frame::Chunk { offset: u32::MAX, ..right.clone() }), beyond),
+        (Body::Chunk(frame::Chunk { bytes: vec![0; 2000].into(), ..right.clone() }), beyond),
+        (Body::Chunk(frame::Chunk { generation: 1, ..right.clone() }), "message has no such generation"),
+        (rank(9), "rank is beyond the number of source pieces"),
+        // As good as a piece, and not what was signed.
+        (
+            Body::Chunk(frame::Chunk { coefficients: vec![0, 1, 0, 0, 0, 0, 0, 0].into(), ..right.clone() }),
+            "piece is not what the publisher signed",
+        ),
+    ];
+    for (body, rule) in cases {
+        let (mut one, mut two) = (member(1, 7), member(2, 7));
+        meet(&mut one, &mut two);
+        one.receive_frame(2, frames[0].clone());
+        let said = one.receive(2, body);
+        assert!(said.contains(&fatal(rule)), "{rule}: {said:?}");
+    }
+    one.receive_frame(2, frames[0].clone());
+    one.receive(2, Body::Chunk(right.clone()));
+    let said = one.receive(2, Body::Chunk(right.clone()));
+    let unhelpful = Trace::UnhelpfulShard { from: peer(2), bytes: 1024 };
+    assert_eq!(said, [Output::Event(Event::Trace(unhelpful))]);
+    // Eight in all may come unasked.
+    let said: Vec<Said> = (0..8).flat_map(|_| one.receive(2, Body::Chunk(right.clone()))).collect();
+    let surplus = offence("more shards than are due or were asked for");
+    let blamed = Output::Offence { peer: peer(2), offence: surplus };
+    assert_eq!(said.iter().filter(|said| **said == blamed).count(), 2);
+}
+
+fn chunk(frame: &Frame) -> Option<frame::Chunk> {
+    if let Some(Body::Chunk(chunk)) = &frame.body { Some(chunk.clone()) } else { None }
 }

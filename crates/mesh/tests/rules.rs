@@ -445,6 +445,7 @@ fn no_frame_of_nonsense_panics() {
             piece: u32::MAX,
             offset: u32::MAX,
             bytes: junk,
+            coefficients: Bytes::new(),
         }),
     ];
     for body in bodies {
