@@ -10,7 +10,7 @@ use braidcast_core::{
     Command, Config, Core, Event, Frame,
     frame::Body,
     machine::Rng,
-    mesh::{self, Content, Publish, TopicParams, frame::Body as MeshBody},
+    mesh::{self, Content, Mode, Publish, Secret, TopicParams, frame::Body as MeshBody},
     wire::{Identity, PeerId, Topic},
 };
 use bytes::Bytes;
@@ -30,16 +30,26 @@ pub(crate) struct Braidcast {
     seed: u64,
     topic: Topic,
     ids: Vec<PeerId>,
+    mode: Mode,
 }
 
 impl Braidcast {
     /// `open` mode.
     pub(crate) fn open(plan: &Plan) -> Self {
+        Self::of(plan, Mode::Open)
+    }
+
+    /// `closed` mode: all are members.
+    pub(crate) fn closed(plan: &Plan) -> Self {
+        Self::of(plan, Mode::Closed { secret: Secret([7; 32]) })
+    }
+
+    fn of(plan: &Plan, mode: Mode) -> Self {
         shared::forget();
         let seed = plan.choice.seed;
         let topic = Topic::new("lab").expect("it is short enough");
         let ids = (0..plan.network.hosts.len() as u32).map(|node| identity(seed, node).peer_id()).collect();
-        Self { seed, topic, ids }
+        Self { seed, topic, ids, mode }
     }
 
     fn original(&self, number: u32, bytes: u32) -> Bytes {
@@ -78,6 +88,7 @@ impl System for Braidcast {
         let overlay = plan.scenario.overlay;
         let mut config = Config::default();
         let params = TopicParams {
+            mode: self.mode.clone(),
             mesh_min: overlay.min as usize,
             mesh_target: overlay.degree as usize,
             mesh_max: overlay.max as usize,
@@ -104,7 +115,7 @@ impl System for Braidcast {
 
     fn is_announcement(frame: &Frame) -> bool {
         let Some(Body::Mesh(mesh::Frame { body: Some(body) })) = &frame.body else { return false };
-        matches!(body, MeshBody::Have(_) | MeshBody::IHave(_))
+        matches!(body, MeshBody::Have(_) | MeshBody::Rank(_) | MeshBody::IHave(_))
     }
 
     fn pollute(frame: &mut Frame) {

@@ -20,6 +20,9 @@ use super::{
 pub(crate) const SYSTEMS: [&str; 6] =
     ["braidcast-open", "gossipsub-1.1", "gossipsub-1.2", "gossipsub-1.2-quiet", "ec-bitmap", "floor"];
 
+/// Braidcast in a closed topic of which all are members: only when it is named.
+pub(crate) const CLOSED: &str = "braidcast-closed";
+
 /// rust-libp2p's gossipsub: for validation, and only when it is named.
 pub(crate) const RUST: &str = "gossipsub-rust";
 
@@ -30,8 +33,8 @@ pub(crate) fn is_ours(system: &str) -> bool {
 
 /// The system of this name, or an error that names all.
 pub(crate) fn check_name(system: &str) -> anyhow::Result<&'static str> {
-    let name = SYSTEMS.into_iter().chain([RUST]).find(|name| *name == system);
-    name.ok_or_else(|| anyhow::anyhow!("no system {system:?}: take one of {}", SYSTEMS.join(", ")))
+    let name = SYSTEMS.into_iter().chain([CLOSED, RUST]).find(|name| *name == system);
+    name.ok_or_else(|| anyhow::anyhow!("no system {system:?}: take one of {}, {CLOSED}", SYSTEMS.join(", ")))
 }
 
 /// Runs the system of this name.
@@ -39,6 +42,7 @@ pub(crate) fn run(plan: &Plan, system: &str) -> anyhow::Result<Outcome> {
     let name = check_name(system)?;
     Ok(match name {
         "braidcast-open" => spread(plan, name, &Braidcast::open(plan)),
+        CLOSED => spread(plan, name, &Braidcast::closed(plan)),
         "gossipsub-1.1" => spread(plan, name, &Gossipsub::V1_1),
         "gossipsub-1.2" => spread(plan, name, &Gossipsub::V1_2),
         "gossipsub-1.2-quiet" => spread(plan, name, &Gossipsub::V1_2_QUIET),

@@ -3,7 +3,7 @@
 use super::{
     outcome::Outcome,
     plan::{Choice, Plan},
-    run::{SYSTEMS, run},
+    run::{CLOSED, SYSTEMS, run},
     scenario::Scenario,
 };
 
@@ -75,7 +75,7 @@ fn idontwant_saves_copies_and_heartbeats_cost_some() {
 
 #[test]
 fn every_system_delivers_every_size_to_everybody() {
-    for system in SYSTEMS {
+    for system in SYSTEMS.into_iter().chain([CLOSED]) {
         for bytes in [1, 200, 16 << 10, 256 << 10] {
             let outcome = pop(40, bytes, system);
             assert_eq!((outcome.delivered, outcome.corrupt), (1.0, 0), "{system}, {bytes} bytes");
@@ -86,7 +86,7 @@ fn every_system_delivers_every_size_to_everybody() {
 
 #[test]
 fn one_seed_gives_one_trace() {
-    for system in SYSTEMS {
+    for system in SYSTEMS.into_iter().chain([CLOSED]) {
         assert_eq!(pop(30, 50_000, system), pop(30, 50_000, system), "{system}");
     }
 }
