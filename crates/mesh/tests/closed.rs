@@ -180,6 +180,28 @@ fn a_shard_or_a_rank_that_cannot_be_is_an_offence() {
     assert_eq!(said.iter().filter(|said| **said == blamed).count(), 2);
 }
 
+/// They would count for giving, and stop what is asked for.
+#[test]
+fn shards_and_doubts_in_an_open_topic_are_offences_and_change_nothing() {
+    let (mut one, mut two) = (Node::new(1), Node::new(2));
+    one.subscribe();
+    two.subscribe();
+    meet(&mut one, &mut two);
+    two.publish(&[5; 8_000]);
+    let frames = two.pull(1);
+    let right = frames.iter().find_map(chunk).expect("it travels in pieces");
+    one.receive_frame(2, frames[0].clone());
+    let shard = frame::Chunk { coefficients: vec![1; 8].into(), ..right.clone() };
+    let doubt = frame::Ids { ids: right.message.clone() };
+    for (body, rule) in
+        [(Body::Chunk(shard), "shard in an open topic"), (Body::Doubt(doubt), "doubt in an open topic")]
+    {
+        assert_eq!(one.receive(2, body), [Output::Offence { peer: peer(2), offence: offence(rule) }]);
+    }
+    let said: Vec<Said> = frames[1..].iter().flat_map(|frame| one.receive_frame(2, frame.clone())).collect();
+    assert!(said.iter().any(|said| matches!(said, Output::Event(Event::Message(_)))), "{said:?}");
+}
+
 fn chunk(frame: &Frame) -> Option<frame::Chunk> {
     if let Some(Body::Chunk(chunk)) = &frame.body { Some(chunk.clone()) } else { None }
 }

@@ -19,6 +19,7 @@ use super::span::Span;
 use crate::{
     frame::{self, Body},
     mesh::Mesh,
+    params::Mode,
     repair::REPAIR_PERIOD,
     trace::Trace,
     transfer::Transfer,
@@ -34,11 +35,12 @@ pub(crate) struct Compare {
 impl Mesh {
     /// Shards of the message are not to be trusted: the rest comes in pieces.
     pub(crate) fn doubt(&mut self, id: MessageId, now: Time) {
-        self.settle_all(id);
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
-        if !core::mem::replace(&mut transfer.is_coded, false) {
+        if self.transfers.get(&id).is_none_or(|transfer| !transfer.is_coded) {
             return;
         }
+        self.settle_all(id);
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        transfer.is_coded = false;
         transfer.doubted = transfer.generations.iter_mut().map(|pieces| pieces.span.take()).collect();
         transfer.moved_at = now;
         self.decodes.retain(|decode| decode.id != id);
@@ -56,6 +58,9 @@ impl Mesh {
         for id in ids {
             self.admits(peer, id)?;
             let Some(transfer) = self.transfers.get_mut(&id) else { continue };
+            if self.params.of(&transfer.manifest.topic).mode == Mode::Open {
+                return Err(Offence::minor("doubt in an open topic"));
+            }
             let (is_whole, neighbour) = (transfer.whole_at.is_some(), transfer.neighbour(peer));
             (neighbour.doubts, neighbour.is_done) = (true, false);
             if let Some(link) = self.links.get_mut(&peer) {

@@ -12,6 +12,7 @@ use crate::{
     frame::{self, Body},
     link::Place,
     mesh::Mesh,
+    params::Mode,
     request::{GRACE, LATE_PER_MESSAGE},
     trace::Trace,
     transfer::Ask,
@@ -40,6 +41,9 @@ impl Mesh {
             self.outbox.trace(Trace::UnnecessaryPiece { from: peer, bytes: bytes.len() });
             return Ok(());
         };
+        if self.params.of(&transfer.manifest.topic).mode == Mode::Open {
+            return Err(Offence::minor("shard in an open topic"));
+        }
         let pieces = transfer
             .generations
             .get_mut(generation)
