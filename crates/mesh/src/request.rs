@@ -180,9 +180,8 @@ fn ask(
 
 /// Bytes that one neighbour may be asked for at a time: `docs/decisions`, "request depth".
 const DEPTH_BYTES: usize = 512 * 1024;
-/// One piece in so many is asked for beyond K, of neighbours that are idle: any K pieces decode, and the last ones need
-/// not be those that the slowest neighbour owes. In simulation the median was 5 % (1 MiB) to 10 % (4 MiB) shorter for
-/// 0.05 copies; an eighth cost 0.1.
+/// One piece in so many is asked for beyond K, of neighbours from which nothing is expected: any K pieces decode, and the
+/// last ones need not be those that the slowest neighbour owes. Measured: `docs/decisions/016`.
 const SPARE: usize = 16;
 /// Requests for pieces of one message that count against a peer. Guess.
 pub(crate) const LATE_PER_MESSAGE: u32 = 2;
