@@ -19,7 +19,7 @@ impl Mesh {
     pub(crate) fn offer(&mut self, id: MessageId) {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let topic = &transfer.manifest.topic;
-        let needs = |&peer: &PeerId| transfer.next(peer, self.overlay.lane(peer, topic)).is_some();
+        let needs = |&peer: &PeerId| transfer.next(peer, self.overlay.lane(peer, topic), false).is_some();
         let peers: Vec<PeerId> = transfer.neighbours.keys().copied().filter(needs).collect();
         peers.into_iter().for_each(|peer| self.enqueue(peer, id));
     }
@@ -27,7 +27,7 @@ impl Mesh {
     /// The same for one neighbour.
     pub(crate) fn offer_to(&mut self, peer: PeerId, id: MessageId) {
         let Some(transfer) = self.transfers.get(&id) else { return };
-        if transfer.next(peer, self.overlay.lane(peer, &transfer.manifest.topic)).is_some() {
+        if transfer.next(peer, self.overlay.lane(peer, &transfer.manifest.topic), false).is_some() {
             self.enqueue(peer, id);
         }
     }

@@ -20,9 +20,14 @@ impl Lane {
     }
 }
 
-/// In how many lanes a piece of a message of `len` bytes is. After the simulations in `docs/decisions`.
-pub(crate) fn width(len: usize) -> u32 {
-    if len <= 0x8000 { 4 } else { 2 }
+/// In how many lanes a piece of a message of `len` bytes is; in one while there are others, since what comes twice
+/// delays them. After the simulations in `docs/decisions`.
+pub(crate) fn width(len: usize, is_crowded: bool) -> u32 {
+    match len {
+        _ if is_crowded => 1,
+        0..=0x8000 => 4,
+        _ => 2,
+    }
 }
 
 /// Mixes message, generation and piece (the finaliser of MurmurHash3).
@@ -45,7 +50,7 @@ mod tests {
     #[test]
     fn every_piece_is_in_as_many_lanes_as_said() {
         for of in 1..=12 {
-            for width in [2, 4] {
+            for width in [1, 2, 4] {
                 for piece in 0..=255 {
                     let lanes = (0..of).map(|slot| Lane { slot, of });
                     let in_lanes = lanes

@@ -67,6 +67,8 @@ pub struct Mesh {
     pub(crate) flush_at: Option<Time>,
     /// When to look for messages that have stopped moving.
     pub(crate) repair_at: Option<Time>,
+    /// Messages that were unfinished when requests were last looked at.
+    pub(crate) unfinished: usize,
 }
 
 impl Machine for Mesh {
@@ -152,6 +154,7 @@ impl Mesh {
             missed: 0,
             flush_at: None,
             repair_at: None,
+            unfinished: 0,
         }
     }
 

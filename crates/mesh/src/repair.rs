@@ -21,6 +21,7 @@ impl Mesh {
                 self.expire(id, now);
             }
         }
+        self.unfinished = ids.len();
         self.repair_at = (!ids.is_empty()).then(|| now + REPAIR_PERIOD);
     }
 

@@ -91,8 +91,10 @@ impl Mesh {
 
     /// What of the message goes to the peer next; noted as sent.
     fn next(&mut self, peer: PeerId, id: MessageId, now: Time) -> Option<(Next, &Transfer)> {
+        let is_crowded = self.unfinished > 1 || self.links.get(&peer)?.queue.len() > 1;
         let transfer = self.transfers.get_mut(&id)?;
-        let next = transfer.next(peer, self.overlay.lane(peer, &transfer.manifest.topic))?;
+        let lane = self.overlay.lane(peer, &transfer.manifest.topic);
+        let next = transfer.next(peer, lane, is_crowded)?;
         transfer.on_sent(peer, next);
         transfer.on_moved_out(now);
         Some((next, transfer))

@@ -270,8 +270,9 @@ impl Transfer {
     }
 
     /// What to send to `peer` now, by rule: the manifest first; what it asked for; then, unasked, the piece of its
-    /// lanes that the fewest neighbours have, until it has or was sent K of the generation.
-    pub(crate) fn next(&self, peer: PeerId, lane: Option<Lane>) -> Option<Next> {
+    /// lanes that the fewest neighbours have, until it has or was sent K of the generation. `is_crowded` while other
+    /// messages are on their way.
+    pub(crate) fn next(&self, peer: PeerId, lane: Option<Lane>, is_crowded: bool) -> Option<Next> {
         let neighbour = self.neighbours.get(&peer)?;
         if neighbour.is_done {
             return None;
@@ -286,7 +287,7 @@ impl Transfer {
                 (generation, Next::Shard { generation })
             }
             wanted => {
-                let (generation, piece) = wanted.or_else(|| self.unasked(neighbour, lane))?;
+                let (generation, piece) = wanted.or_else(|| self.unasked(neighbour, lane, is_crowded))?;
                 (generation, Next::Piece { generation, piece })
             }
         };
@@ -311,14 +312,14 @@ impl Transfer {
         neighbour.wants.iter().copied().find(|&(at, piece)| self.generations[at].held.contains(piece))
     }
 
-    fn unasked(&self, neighbour: &Neighbour, lane: Option<Lane>) -> Option<(usize, u8)> {
+    fn unasked(&self, neighbour: &Neighbour, lane: Option<Lane>, is_crowded: bool) -> Option<(usize, u8)> {
         let lane = match neighbour.push {
             Push::Nothing => return None,
             Push::Lane if neighbour.is_paused => return None,
             Push::Lane => Some(lane?),
             Push::All => None,
         };
-        let width = lane::width(self.manifest.len);
+        let width = lane::width(self.manifest.len, is_crowded);
         let is_due = |generation, piece| {
             lane.is_none_or(|lane| lane.contains(self.manifest.id, generation, piece, width))
         };
