@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
-/// A seeded generator (ChaCha with 8 rounds): the only source of chance below floor 4.
+/// A seeded generator (ChaCha with 8 rounds): the only source of chance of floors 0 to 3.
 #[derive(Clone, Debug)]
 pub struct Rng(ChaCha8Rng);
 

@@ -1,6 +1,6 @@
 //! A Braidcast node on a network: libp2p around the core, the same names natively and in the browser.
 //!
-//! This is the only floor that is async, and its `platform` module the only place that knows which target it runs on.
+//! Its `platform` module is the only place here that knows which target it runs on.
 //! It drives one [`braidcast_core::Core`], which decides what is said to whom; what is here carries bytes, keeps the
 //! links to the relays, and hands events to the application. It knows no message format beyond the frame's length.
 //!
