@@ -91,6 +91,9 @@ pub enum Body {
     /// them; the rest comes in pieces.
     #[prost(message, tag = "21")]
     Doubt(Ids),
+    /// The sender was asked for pieces of these messages and no longer holds any: ask others.
+    #[prost(message, tag = "22")]
+    Forgotten(Ids),
 }
 
 /// See [`Body::Subscriptions`].

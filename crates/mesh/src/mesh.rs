@@ -242,6 +242,7 @@ impl Mesh {
             Body::Seek(seek) => self.on_seek(peer, &seek),
             Body::Rank(rank) => self.on_rank(peer, &rank, now),
             Body::Doubt(ids) => self.on_doubt(peer, &ids, now),
+            Body::Forgotten(ids) => self.on_forgotten(peer, &ids, now),
             Body::Challenge(evidence) => self.on_challenge(peer, &evidence),
             Body::Proof(evidence) => self.on_proof(peer, &evidence, now),
             Body::Manifest(manifest) => self.on_manifest(peer, manifest, now),

@@ -342,7 +342,10 @@ impl Mesh {
     }
 
     pub(crate) fn on_want(&mut self, peer: PeerId, frame: &frame::Pieces) -> Result<(), Offence> {
-        let Some((id, generation)) = self.locate(peer, frame)? else { return Ok(()) };
+        let Some((id, generation)) = self.locate(peer, frame)? else {
+            self.send(peer, Body::Forgotten(frame::Ids { ids: frame.message.clone() }));
+            return Ok(());
+        };
         let Some(link) = self.links.get(&peer) else { return Ok(()) };
         let Some(transfer) = self.transfers.get_mut(&id) else { return Ok(()) };
         let count = transfer.generations[generation].generation.shape.pieces();

@@ -13,7 +13,9 @@ impl Mesh {
         let unfinished = |transfer: &&Transfer| transfer.whole_at.is_none() && !transfer.is_decodable();
         let ids: Vec<MessageId> = self.transfers.values().filter(unfinished).map(Transfer::id).collect();
         for &id in &ids {
-            if now.since(self.transfers[&id].moved_at) >= PATIENCE {
+            let transfer = &self.transfers[&id];
+            let patience = if transfer.is_past() { KEEP } else { PATIENCE };
+            if now.since(transfer.moved_at) >= patience {
                 self.outbox.trace(Trace::Abandoned { id });
                 self.drop_transfer(id);
                 self.seen.give_up(id);
@@ -70,5 +72,5 @@ impl Mesh {
 pub(crate) const REPAIR_PERIOD: Duration = Duration::from_millis(25);
 /// Nothing came for this long: the message is given up, until somebody offers the whole of it. Guess.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// How long a finished message is kept after it last moved. Guess.
+/// How long a finished message is kept after it last moved, and an unfinished one that others have forgotten. Guess.
 const KEEP: Duration = Duration::from_secs(10);

@@ -87,6 +87,28 @@ impl Mesh {
         }
     }
 
+    /// `peer` holds nothing of these messages any more: what it was asked for goes to others, and it is not blamed.
+    pub(crate) fn on_forgotten(
+        &mut self,
+        peer: PeerId,
+        frame: &frame::Ids,
+        now: Time,
+    ) -> Result<(), Offence> {
+        let ids = frame::unpack(&frame.ids).ok_or(Offence::fatal("list of ids is odd or too long"))?;
+        for id in ids {
+            self.admits(peer, id)?;
+            let Some(transfer) = self.transfers.get_mut(&id) else { continue };
+            for ask in transfer.on_forgotten(peer) {
+                let piece_len = transfer.generations[ask.generation].generation.shape.piece_len();
+                if let Some(link) = self.links.get_mut(&peer) {
+                    link.service.on_settled(piece_len);
+                }
+            }
+            self.request(id, now);
+        }
+        Ok(())
+    }
+
     /// Requests that ran out go to others.
     pub(crate) fn expire(&mut self, id: MessageId, now: Time) {
         let Some(transfer) = self.transfers.get_mut(&id) else { return };

@@ -104,6 +104,8 @@ pub(crate) struct Neighbour {
     pub(crate) accounts: Vec<Account>,
     /// It doubts the message's shards.
     pub(crate) doubts: bool,
+    /// It held the message, and no longer does.
+    has_forgotten: bool,
 }
 
 /// What to push to a neighbour unasked.
@@ -211,6 +213,7 @@ impl Transfer {
         let neighbour = self.neighbour(peer);
         neighbour.knows_manifest = true;
         neighbour.hashes[generation] = true;
+        neighbour.has_forgotten = false;
         if neighbour.announced[generation].insert(piece) && !neighbour.sent[generation].contains(piece) {
             self.generations[generation].copies[usize::from(piece)] += 1;
         }
@@ -340,7 +343,8 @@ impl Transfer {
         let pieces = &self.generations[generation];
         let there = neighbour.announced[generation];
         // Whoever is done has at least all sources, and whoever is not done lacks one.
-        let there = if neighbour.is_done { there.union(pieces.sources()) } else { there };
+        let has_sources = neighbour.is_done && !neighbour.has_forgotten;
+        let there = if has_sources { there.union(pieces.sources()) } else { there };
         there.difference(pieces.held).difference(pieces.outstanding)
     }
 
@@ -356,6 +360,29 @@ impl Transfer {
                 neighbour.asks.iter().position(|ask| (ask.generation, ask.piece) == (generation, piece))?;
             neighbour.asks.remove(at).map(|ask| (peer, ask))
         })
+    }
+
+    /// `peer` holds nothing of it any more. What it was asked for, of which others may be asked now.
+    pub(crate) fn on_forgotten(&mut self, peer: PeerId) -> VecDeque<Ask> {
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return VecDeque::new() };
+        neighbour.has_forgotten = true;
+        neighbour.announced.fill(PieceSet::default());
+        let asks = core::mem::take(&mut neighbour.asks);
+        // Who announces once more and forgets once more is asked last.
+        neighbour.late += u32::from(!asks.is_empty());
+        asks.iter().for_each(|ask| self.generations[ask.generation].outstanding.remove(ask.piece));
+        asks
+    }
+
+    /// Who held it begins to forget it, and nobody else has what we lack.
+    pub(crate) fn is_past(&self) -> bool {
+        let has_some = |neighbour: &Neighbour| {
+            !neighbour.asks.is_empty()
+                || (0..self.generations.len()).any(|at| !self.missing_at(neighbour, at).is_empty())
+        };
+        !self.is_coded
+            && self.neighbours.values().any(|neighbour| neighbour.has_forgotten)
+            && !self.neighbours.values().any(has_some)
     }
 
     /// `peer` is gone: others may be asked for what it was asked for.

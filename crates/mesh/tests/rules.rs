@@ -389,34 +389,6 @@ fn a_stranger_of_the_mesh_is_told_and_asks() {
 }
 
 #[test]
-fn a_message_is_kept_for_others_for_a_while_only() {
-    let mut alice = Node::joined(1, 2);
-    let said = alice.publish(b"hello");
-    let Output::Event(Event::Published { id, .. }) = said[0] else { panic!("{said:?}") };
-    alice.pull(2);
-    let want = || Body::IWant(frame::Ids { ids: Bytes::copy_from_slice(&id.0) });
-    alice.connect(3);
-    alice.receive(3, want());
-    assert_eq!(alice.pull(3).len(), 1);
-    for _ in 0..11 {
-        alice.tick(Duration::from_secs(1));
-    }
-    alice.connect(4);
-    alice.receive(4, want());
-    assert_eq!(alice.pull(4), []);
-}
-
-#[test]
-fn a_message_of_our_own_waits_for_a_slow_link() {
-    let mut alice = Node::joined(1, 2);
-    alice.publish(&[7; 10_000]);
-    for _ in 0..60 {
-        alice.tick(Duration::from_secs(1));
-    }
-    assert_eq!(alice.pull(2).len(), 9, "the manifest and eight pieces");
-}
-
-#[test]
 fn no_frame_of_nonsense_panics() {
     let junk = Bytes::from_static(&[0xff; 40]);
     let id = Bytes::from_static(&[1; 32]);
@@ -435,6 +407,8 @@ fn no_frame_of_nonsense_panics() {
         Body::Have(pieces(&id)),
         Body::Want(pieces(&id)),
         Body::Done(frame::Ids { ids: junk.clone() }),
+        Body::Forgotten(frame::Ids { ids: junk.clone() }),
+        Body::Forgotten(frame::Ids { ids: id.clone() }),
         Body::Record(frame::Record { envelope: Bytes::from_static(&[0; 2000]) }),
         Body::Introduce(frame::Introduce { topic: "t".into(), records: vec![junk.clone(); 100] }),
         Body::Manifest(frame::Manifest { body: junk.clone(), ..Default::default() }),
@@ -453,25 +427,4 @@ fn no_frame_of_nonsense_panics() {
         node.receive(2, body);
         node.tick(Duration::from_secs(1));
     }
-}
-
-#[test]
-fn what_was_given_up_comes_back_only_from_who_offers_the_whole() {
-    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 3));
-    alice.publish(&[7; 8_192]);
-    let frames = alice.pull(2);
-    let Some(Body::Manifest(manifest)) = frames[0].body.clone() else { panic!("a manifest") };
-    let id = Bytes::copy_from_slice(blake3::hash(&manifest.body).as_bytes());
-    bob.receive_frame(3, frames[0].clone());
-    bob.receive_frame(3, frames[1].clone());
-    let said = bob.pass(Duration::from_secs(41));
-    assert!(said.iter().any(|output| matches!(output, Output::Event(Event::Trace(Trace::Abandoned { .. })))));
-    let pause = Body::Pause(frame::Ids { ids: id.clone() });
-    assert_eq!(bob.receive_frame(3, frames[0].clone()), [send(3, pause)], "it may lack the same");
-    assert_eq!(bob.mesh.messages(), 0);
-    let ihave = Body::IHave(frame::IHave { topic: "t".into(), ids: id.clone() });
-    let said = bob.receive(3, ihave);
-    assert!(said.contains(&send(3, Body::IWant(frame::Ids { ids: id }))), "{said:?}");
-    bob.receive_frame(3, frames[0].clone());
-    assert_eq!(bob.mesh.messages(), 1);
 }
