@@ -213,7 +213,10 @@ impl Transfer {
         let neighbour = self.neighbour(peer);
         neighbour.knows_manifest = true;
         neighbour.hashes[generation] = true;
-        neighbour.has_forgotten = false;
+        if core::mem::take(&mut neighbour.has_forgotten) {
+            // It begins anew.
+            neighbour.is_done = false;
+        }
         if neighbour.announced[generation].insert(piece) && !neighbour.sent[generation].contains(piece) {
             self.generations[generation].copies[usize::from(piece)] += 1;
         }
