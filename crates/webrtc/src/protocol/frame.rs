@@ -2,6 +2,10 @@
 //! neither half-close nor reset, so both are flags beside the data.
 
 use bytes::{Bytes, BytesMut};
+use prost::{
+    encoding::{WireType, encode_key, encode_varint},
+    length_delimiter_len,
+};
 
 use super::delimited::{self, DelimitError};
 
@@ -38,15 +42,31 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// At most [`PAYLOAD_BYTES`] of data.
-    pub fn data(data: Bytes) -> Self {
+    /// A frame of data on the wire, copied once. At most [`PAYLOAD_BYTES`].
+    pub fn encode_data(data: &[u8]) -> Bytes {
         debug_assert!(data.len() <= PAYLOAD_BYTES);
-        Self { flag: None, message: Some(data) }
+        let frame = 1 + length_delimiter_len(data.len()) + data.len();
+        let mut out = BytesMut::with_capacity(length_delimiter_len(frame) + frame);
+        encode_varint(frame as u64, &mut out);
+        encode_key(2, WireType::LengthDelimited, &mut out);
+        encode_varint(data.len() as u64, &mut out);
+        out.extend_from_slice(data);
+        out.freeze()
     }
 
-    /// A flag alone.
+    /// A frame that is only a flag, on the wire.
+    pub fn encode_flag(flag: Flag) -> Bytes {
+        delimited::encode(&Self::of_flag(flag))
+    }
+
+    /// A frame that is only a flag.
     pub fn of_flag(flag: Flag) -> Self {
         Self { flag: Some(flag as i32), message: None }
+    }
+
+    /// A frame that is only data.
+    pub fn of_data(data: Bytes) -> Self {
+        Self { flag: None, message: Some(data) }
     }
 
     /// The flag, if it is one that we know.
@@ -57,11 +77,6 @@ impl Frame {
     /// The data, often none.
     pub fn into_data(self) -> Bytes {
         self.message.unwrap_or_default()
-    }
-
-    /// As it goes on the wire.
-    pub fn encode(&self) -> Bytes {
-        delimited::encode(self)
     }
 }
 
@@ -100,16 +115,16 @@ mod tests {
 
     #[test]
     fn frames_are_bytes_of_the_specification() {
-        assert_eq!(&Frame::data(Bytes::from_static(b"hi")).encode()[..], b"\x04\x12\x02hi");
+        assert_eq!(&Frame::encode_data(b"hi")[..], b"\x04\x12\x02hi");
         // FIN is zero, and there all the same.
-        assert_eq!(&Frame::of_flag(Flag::Fin).encode()[..], b"\x02\x08\x00");
-        assert_eq!(&Frame::of_flag(Flag::FinAck).encode()[..], b"\x02\x08\x03");
+        assert_eq!(&Frame::encode_flag(Flag::Fin)[..], b"\x02\x08\x00");
+        assert_eq!(&Frame::encode_flag(Flag::FinAck)[..], b"\x02\x08\x03");
     }
 
     #[test]
     fn the_longest_frame_is_within_16_kib() {
         let flagged = Frame { flag: Some(3), message: Some(Bytes::from(vec![7; PAYLOAD_BYTES])) };
-        let wire = flagged.encode();
+        let wire = delimited::encode(&flagged);
         assert!(wire.len() <= FRAME_BYTES, "{}", wire.len());
         let mut decoder = FrameDecoder::default();
         decoder.push(wire);
@@ -128,7 +143,7 @@ mod tests {
     #[test]
     fn a_frame_beyond_16_kib_is_refused() {
         let mut decoder = FrameDecoder::default();
-        decoder.push(Frame { flag: None, message: Some(Bytes::from(vec![0; FRAME_BYTES])) }.encode());
+        decoder.push(delimited::encode(&Frame::of_data(Bytes::from(vec![0; FRAME_BYTES]))));
         assert!(matches!(decoder.next(), Err(DelimitError::TooLong { .. })));
     }
 
@@ -138,8 +153,8 @@ mod tests {
             lens in prop::collection::vec(0_usize..300, 1..8),
             cut in 1_usize..400,
         ) {
-            let frames: Vec<_> = lens.iter().map(|&len| Frame::data(Bytes::from(vec![len as u8; len]))).collect();
-            let wire: Vec<u8> = frames.iter().flat_map(|frame| frame.encode()).collect();
+            let frames: Vec<_> = lens.iter().map(|&len| Frame::of_data(Bytes::from(vec![len as u8; len]))).collect();
+            let wire: Vec<u8> = lens.iter().flat_map(|&len| Frame::encode_data(&vec![len as u8; len])).collect();
             let (mut decoder, mut got) = (FrameDecoder::default(), Vec::new());
             for message in wire.chunks(cut) {
                 decoder.push(Bytes::copy_from_slice(message));

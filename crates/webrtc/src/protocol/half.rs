@@ -174,7 +174,7 @@ mod tests {
         assert_eq!((b.read(), b.write()), (ReadHalf::Ended, WriteHalf::Open));
         assert_eq!(flag(&mut a, Flag::FinAck), None);
         // B goes on writing.
-        let data = a.on_frame(Frame::data(Bytes::from_static(b"data")));
+        let data = a.on_frame(Frame::of_data(Bytes::from_static(b"data")));
         assert_eq!(data, Received { data: Bytes::from_static(b"data"), reply: None });
         assert!(!a.is_done());
         assert_eq!(b.finish(), Some(Flag::Fin));
@@ -194,7 +194,7 @@ mod tests {
             halves.on_frame(last),
             Received { data: Bytes::from_static(b"hi"), reply: Some(Flag::FinAck) }
         );
-        assert!(halves.on_frame(Frame::data(Bytes::from_static(b"late"))).data.is_empty());
+        assert!(halves.on_frame(Frame::of_data(Bytes::from_static(b"late"))).data.is_empty());
     }
 
     #[test]
