@@ -32,6 +32,7 @@ fn starts_on_free_ports_and_says_where() {
     );
     assert!(metrics.text().contains("\nbraidcast_peers 0\n"), "{}", metrics.text());
     assert!(metrics.text().contains("\nbraidcast_http_requests_total 1\n"), "{}", metrics.text());
+    assert!(metrics.text().contains("\nbraidcast_circuits_open 0\n"), "{}", metrics.text());
     assert!(metrics.text().contains(&relay.peer_id) && metrics.text().ends_with("# EOF\n"));
 
     let known = relay.get("/.well-known/braidcast");

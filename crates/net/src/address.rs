@@ -52,9 +52,10 @@ pub(crate) fn route(address: &Multiaddr) -> Result<Route, AddressError> {
     }
 }
 
-/// Whether a connection at this address goes through a relay.
+/// Whether a connection at this address goes through a relay; `/p2p-circuit/webrtc` is only signalled through one.
 pub(crate) fn is_circuit(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
+        && !address.iter().any(|part| part == Protocol::WebRTC)
 }
 
 /// The peer that the address ends in, if it names one.

@@ -31,6 +31,7 @@ use crate::{
     platform::{self, Yield},
     reason,
     stats::{Counters, add},
+    stream::Kind,
 };
 
 /// Most bans remembered; beyond it the one that ends first is forgotten. Guess.
@@ -218,7 +219,10 @@ impl Behaviour {
 
     fn on_link_up(&mut self, now: Now, peer: PeerId) {
         let Some(route) = self.links.route(peer).cloned() else { return };
-        self.core.handle(now, Input::Connected { peer, direction: route.direction() });
+        // A relay's bytes are for signalling: the core knows only peers to whom bulk can go.
+        if !route.circuit {
+            self.core.handle(now, Input::Connected { peer, direction: route.direction() });
+        }
         self.tell(Event::LinkUp { peer, route });
     }
 
@@ -230,7 +234,8 @@ impl Behaviour {
     fn handler(&mut self, peer: NetPeerId, connection: ConnectionId, route: Route) -> Handler {
         let Some(peer) = core_id(peer) else { return Handler::disabled(self.counters.clone()) };
         let outlet = Arc::<Outlet>::default();
-        let handler = Handler::new(self.links.follows(peer), outlet.clone(), self.counters.clone());
+        let kinds = if route.circuit { Kind::RELAYED } else { Kind::ALL };
+        let handler = Handler::new(kinds, self.links.follows(peer), outlet.clone(), self.counters.clone());
         self.admitted.insert(connection, (route, outlet));
         handler
     }

@@ -1,3 +1,5 @@
+use std::{num::NonZeroU32, time::Duration};
+
 use braidcast_core::{mesh, wire::Identity};
 use libp2p::Multiaddr;
 
@@ -15,6 +17,8 @@ pub struct Config {
     pub external: Vec<Multiaddr>,
     /// Relay circuits for others and introduce newcomers to each other. Native only.
     pub serve_relay: bool,
+    /// What others may have of this relay.
+    pub circuits: CircuitLimits,
     /// Most connections at once; 0 for the default, which is 1,024 when serving as relay and 64 otherwise.
     pub max_peers: usize,
     /// The mesh. With [`serve_relay`](Self::serve_relay), `introduces`, `is_discreet` and `mesh_max` are overruled.
@@ -35,6 +39,7 @@ impl Config {
             listen: Vec::new(),
             external: Vec::new(),
             serve_relay: false,
+            circuits: CircuitLimits::default(),
             max_peers: 0,
             mesh: mesh::Config::default(),
             inbox_bytes: 64 * 1024 * 1024,
@@ -49,5 +54,52 @@ impl Config {
             0 => 64,
             limit => limit,
         }
+    }
+}
+
+/// What a relay grants to those whom it connects with each other
+/// ([circuit relay v2](https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md)). A circuit is meant to carry the
+/// signalling of a direct connection, a few KiB in a few seconds. More is refused as `RESOURCE_LIMIT_EXCEEDED`; what comes
+/// over the bytes or the time ends the circuit.
+///
+/// libp2p's defaults (16 circuits, 60 an hour to one address) are far below what a few tabs in one office ask for. These are
+/// guesses: a thousand tabs behind one address or one proxy, each making 12 links within two minutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CircuitLimits {
+    /// Most peers with a reservation; 0 for as many as are connected.
+    pub reservations: usize,
+    /// How long a reservation holds unless renewed.
+    pub reservation: Duration,
+    /// Most circuits at once; each buffers up to 16 KiB.
+    pub circuits: usize,
+    /// Most circuits at once from one peer.
+    pub circuits_per_peer: usize,
+    /// Longest time of a circuit.
+    pub circuit: Duration,
+    /// Most bytes through a circuit, each way.
+    pub circuit_bytes: u64,
+    /// Reservations, and as many circuits, that a peer may ask for in a minute.
+    pub per_peer: NonZeroU32,
+    /// The same from one IP address.
+    pub per_ip: NonZeroU32,
+}
+
+impl CircuitLimits {
+    /// The defaults.
+    pub const DEFAULT: Self = Self {
+        reservations: 0,
+        reservation: Duration::from_secs(60 * 60),
+        circuits: 2048,
+        circuits_per_peer: 16,
+        circuit: Duration::from_secs(2 * 60),
+        circuit_bytes: 128 * 1024,
+        per_peer: NonZeroU32::new(60).expect("60 > 0"),
+        per_ip: NonZeroU32::new(6_000).expect("6,000 > 0"),
+    };
+}
+
+impl Default for CircuitLimits {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use braidcast_core::{
     Core,
+    machine::Time,
     mesh::{self, CheckedParams, Content, Publish, PublishError, Verdict},
     wire::{MessageId, PeerId, Topic, limits},
 };
@@ -22,7 +23,7 @@ use futures_timer::Delay;
 use libp2p::{
     Multiaddr, PeerId as NetPeerId, Swarm, identify,
     identity::Keypair,
-    ping,
+    ping, relay,
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
 
@@ -38,7 +39,8 @@ use crate::{
     platform::{self, Network, NetworkEvent, Resumed},
     reason,
     relays::Relays,
-    stats::{Counters, add},
+    reservations::Reservations,
+    stats::{CircuitCounters, Counters, add},
 };
 
 /// How many more peers than the mesh wants are dialled when others introduce them: some will be pruned. Guess.
@@ -66,10 +68,13 @@ pub(crate) struct Driver {
     commands: mpsc::Receiver<Command>,
     inbox: Arc<Inbox>,
     counters: Arc<Counters>,
+    circuits: Arc<CircuitCounters>,
     keypair: Keypair,
     peers: Peers,
     relays: Relays,
     relays_alarm: Alarm,
+    /// None for a node that others can dial.
+    reservations: Option<Reservations>,
     resumed: Resumed,
     introductions: Introductions,
     /// Links beyond this many are not dialled for.
@@ -100,6 +105,7 @@ impl Driver {
         commands: mpsc::Receiver<Command>,
         inbox: Arc<Inbox>,
         counters: Arc<Counters>,
+        circuits: Arc<CircuitCounters>,
     ) -> Result<Self, StartError> {
         let keypair = Keypair::ed25519_from_bytes(config.identity.to_seed())
             .map_err(|error| StartError::Platform(error.to_string()))?;
@@ -124,10 +130,12 @@ impl Driver {
             commands,
             inbox,
             counters,
+            circuits,
             keypair,
             peers: Peers::default(),
             relays: Relays::new(config.relays, platform::entropy()?, platform::now().time),
             relays_alarm: Alarm::default(),
+            reservations: (config.listen.is_empty() && !config.serve_relay).then(Reservations::default),
             resumed: Resumed::new(),
             introductions: Introductions::default(),
             wanted_peers,
@@ -288,8 +296,13 @@ impl Driver {
                 peer_id,
                 info,
                 ..
-            })) => self.peers.on_identified(peer_id, &info),
+            })) => self.on_identified(peer_id, &info),
             SwarmEvent::Behaviour(NetworkEvent::Ping(ping)) => self.on_ping(ping),
+            SwarmEvent::Behaviour(NetworkEvent::Circuits(relay::client::Event::ReservationReqAccepted {
+                relay_peer_id,
+                ..
+            })) => self.reservations.iter_mut().for_each(|places| places.on_granted(relay_peer_id)),
+            SwarmEvent::Behaviour(event) => platform::count(&event, &self.circuits),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
                 self.introductions.on_dialled(connection_id);
                 let linked = core_id(peer_id).is_some_and(|peer| self.hub().is_linked(peer));
@@ -300,6 +313,7 @@ impl Driver {
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
                 let reason = cause.map_or_else(|| "closed".into(), |cause| reason::of(&cause));
                 self.peers.on_disconnected(peer_id);
+                self.reservations.iter_mut().for_each(|places| places.on_disconnected(peer_id));
                 let events = self.relays.on_disconnected(peer_id, &reason, platform::now().time);
                 self.tell(events);
             }
@@ -319,11 +333,28 @@ impl Driver {
                 }
                 self.record();
             }
-            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
-                tracing::warn!(?addresses, %error, "no longer listening");
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                let now = platform::now().time;
+                let is_place =
+                    self.reservations.as_mut().is_some_and(|places| places.on_closed(listener_id, now));
+                match reason {
+                    Err(error) if is_place => tracing::debug!(error = reason::of(&error), "no reservation"),
+                    Err(error) => tracing::warn!(?addresses, %error, "no longer listening"),
+                    Ok(()) => {}
+                }
             }
             SwarmEvent::ListenerError { error, .. } => tracing::debug!(%error, "listener"),
             other => tracing::trace!(?other, "swarm"),
+        }
+    }
+
+    fn on_identified(&mut self, peer: NetPeerId, info: &identify::Info) {
+        self.peers.on_identified(peer, info);
+        let Some(address) = self.relays.address(peer) else { return };
+        if let Some(places) = &mut self.reservations
+            && self.peers.get(peer).relays
+        {
+            places.on_relay(peer, address, platform::now().time);
         }
     }
 
@@ -427,7 +458,23 @@ impl Driver {
         for opts in self.relays.dial(now) {
             self.dial(opts);
         }
-        self.relays_alarm.set(self.relays.deadline(), now);
+        self.reserve(now);
+        let places = self.reservations.as_ref().and_then(Reservations::deadline);
+        self.relays_alarm.set(self.relays.deadline().into_iter().chain(places).min(), now);
+    }
+
+    /// Asks relays to let others through to us.
+    fn reserve(&mut self, now: Time) {
+        let Some(places) = &mut self.reservations else { return };
+        for (relay, address) in places.due(now) {
+            match self.swarm.listen_on(address) {
+                Ok(listener) => places.on_asked(relay, listener),
+                Err(error) => {
+                    tracing::debug!(%relay, error = reason::of(&error), "no reservation");
+                    places.on_disconnected(relay);
+                }
+            }
+        }
     }
 
     /// Dials introduced peers while more are wanted.
@@ -439,7 +486,8 @@ impl Driver {
 
     /// How many more peers are wanted.
     fn room(&self) -> usize {
-        self.wanted_peers.saturating_sub(self.swarm.behaviour().hub.routes().count())
+        let direct = self.swarm.behaviour().hub.routes().filter(|(_, route)| !route.circuit);
+        self.wanted_peers.saturating_sub(direct.count())
     }
 
     /// Gives the mesh our signed record, if our addresses have changed.

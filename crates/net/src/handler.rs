@@ -64,8 +64,9 @@ pub(crate) enum Notice {
 /// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct Handler {
-    /// False towards a peer that has no core id: our protocols are not offered to it.
-    enabled: bool,
+    /// The streams that this connection may carry: none towards a peer that has no core id or broke the protocol, control
+    /// alone through a relay.
+    kinds: &'static [Kind],
     /// True when the other side chooses the connection.
     follows: bool,
     outlet: Arc<Outlet>,
@@ -94,9 +95,14 @@ enum Outbound {
 type Event = ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, Kind, Notice>;
 
 impl Handler {
-    pub(crate) fn new(follows: bool, outlet: Arc<Outlet>, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        kinds: &'static [Kind],
+        follows: bool,
+        outlet: Arc<Outlet>,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
-            enabled: true,
+            kinds,
             follows,
             outlet,
             counters,
@@ -114,7 +120,7 @@ impl Handler {
 
     /// For a peer that is none of ours.
     pub(crate) fn disabled(counters: Arc<Counters>) -> Self {
-        Self { enabled: false, ..Self::new(false, Arc::default(), counters) }
+        Self::new(&[], false, Arc::default(), counters)
     }
 
     /// Drops all streams.
@@ -140,11 +146,19 @@ impl Handler {
 
     fn fault(&mut self, rule: String) {
         self.shut();
-        self.enabled = false;
+        self.kinds = &[];
         self.notices.push_back(Notice::Fault(rule));
     }
 
-    fn on_inbound(&mut self, stream: Stream, kind: Kind) {
+    /// A circuit is there to signal a direct connection; our streams do not keep one.
+    fn loosen(&self, stream: &mut Stream) {
+        if !self.kinds.contains(&Kind::Bulk) {
+            stream.ignore_for_keep_alive();
+        }
+    }
+
+    fn on_inbound(&mut self, mut stream: Stream, kind: Kind) {
+        self.loosen(&mut stream);
         let slot = match kind {
             Kind::Control => &mut self.control_in,
             Kind::Bulk => &mut self.bulk_in,
@@ -156,7 +170,8 @@ impl Handler {
         self.wanted |= self.follows && kind == Kind::Control;
     }
 
-    fn on_outbound(&mut self, stream: Stream, kind: Kind) {
+    fn on_outbound(&mut self, mut stream: Stream, kind: Kind) {
+        self.loosen(&mut stream);
         let slot = match kind {
             Kind::Control => &mut self.control_out,
             Kind::Bulk => &mut self.bulk_out,
@@ -187,7 +202,9 @@ impl Handler {
         }
         let (kind, slot) = match (&self.control_out, &self.bulk_out) {
             (Outbound::Closed, _) => (Kind::Control, &mut self.control_out),
-            (Outbound::Open(_), Outbound::Closed) => (Kind::Bulk, &mut self.bulk_out),
+            (Outbound::Open(_), Outbound::Closed) if self.kinds.contains(&Kind::Bulk) => {
+                (Kind::Bulk, &mut self.bulk_out)
+            }
             _ => return None,
         };
         *slot = Outbound::Requested;
@@ -285,7 +302,7 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = Kind;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Accept> {
-        SubstreamProtocol::new(Accept { enabled: self.enabled }, ())
+        SubstreamProtocol::new(Accept { kinds: self.kinds }, ())
     }
 
     fn on_behaviour_event(&mut self, order: Order) {
@@ -299,7 +316,7 @@ impl ConnectionHandler for Handler {
         if let Some(notice) = self.notices.pop_front() {
             return Poll::Ready(Event::NotifyBehaviour(notice));
         }
-        if !self.enabled {
+        if self.kinds.is_empty() {
             return Poll::Pending;
         }
         if let Some(kind) = self.request() {
@@ -342,20 +359,18 @@ fn batch(outlet: &Outlet) -> BytesMut {
     batch
 }
 
-/// Takes the peer's streams of both kinds.
+/// Takes the peer's streams of these kinds; others are refused as unknown protocols.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accept {
-    enabled: bool,
+    kinds: &'static [Kind],
 }
 
 impl UpgradeInfo for Accept {
     type Info = StreamProtocol;
-    type InfoIter = std::iter::Take<std::array::IntoIter<StreamProtocol, 2>>;
+    type InfoIter = std::iter::Map<std::slice::Iter<'static, Kind>, fn(&Kind) -> StreamProtocol>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        let protocols = Kind::ALL.map(Kind::protocol);
-        let count = if self.enabled { protocols.len() } else { 0 };
-        protocols.into_iter().take(count)
+        self.kinds.iter().map(|kind| kind.protocol())
     }
 }
 

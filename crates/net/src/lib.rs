@@ -11,7 +11,8 @@
 //! | `node`, `config` | [`Node`], the handle, what it is started with, and its errors |
 //! | `inbox`, `stats` | [`Events`]: what the application is told, bounded; [`Stats`]: counters |
 //! | `driver` | the task: swarm, commands, relays, introductions, each in turn |
-//! | `relays`, `introductions`, `peers` | who is dialled again, who is dialled once, who is who; no sockets |
+//! | `relays`, `reservations` | the relays: dialled again and again, and asked to let others through to us; no sockets |
+//! | `introductions`, `peers` | who is dialled once, who is who; no sockets |
 //! | `behaviour` | the hub: the core as a libp2p behaviour; it never waits for a peer |
 //! | `links` | which of several connections carries the link to a peer |
 //! | `outlet`, `handler`, `stream` | from the hub to one connection's task, to its four substreams, to bytes |
@@ -25,6 +26,10 @@
 //! first and so picks the connection when there are several; the other side answers on the same connection. Frames are
 //! read once both control streams are open. A second inbound stream of a kind, a frame beyond the limit of its stream,
 //! one that does not decode or is on the wrong stream: the connection is closed.
+//!
+//! A connection through a relay (`/p2p-circuit`) is there to signal a direct one. It carries the control stream, to know
+//! each other by, and no frames; the bulk stream is refused there, and the core knows nothing of it. When a direct connection
+//! to the same peer comes up, the link moves there.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -43,6 +48,7 @@ mod peers;
 mod platform;
 mod reason;
 mod relays;
+mod reservations;
 mod stats;
 mod stream;
 #[cfg(target_arch = "wasm32")]
@@ -57,10 +63,10 @@ pub use braidcast_core::{
 pub use libp2p::Multiaddr;
 
 pub use self::{
-    config::Config,
+    config::{CircuitLimits, Config},
     inbox::{Event, Events},
     node::{Link, Node, PeerInfo, PublishFailed, Published, StartError, Stopped},
-    stats::Stats,
+    stats::{CircuitStats, Stats},
 };
 
 /// Compiles the example of the repository's front page.

@@ -16,7 +16,7 @@ use crate::{
     driver::{Command, Driver},
     inbox::Inbox,
     platform,
-    stats::Counters,
+    stats::{CircuitCounters, CircuitStats, Counters},
 };
 
 /// How many requests of the application wait for the node's task; who asks more waits to ask.
@@ -27,6 +27,7 @@ const COMMANDS: usize = 64;
 pub struct Node {
     peer_id: PeerId,
     counters: Arc<Counters>,
+    circuits: Arc<CircuitCounters>,
     // Behind one lock, because every clone of a sender would widen the channel by one.
     commands: Arc<Mutex<mpsc::Sender<Command>>>,
 }
@@ -41,10 +42,11 @@ impl Node {
         let inbox = Arc::new(Inbox::new(config.inbox_bytes, counters.clone()));
         let (sender, receiver) = mpsc::channel(COMMANDS);
         let listen = config.listen.clone();
-        let mut driver = Driver::new(config, receiver, inbox.clone(), counters.clone())?;
+        let circuits = Arc::<CircuitCounters>::default();
+        let mut driver = Driver::new(config, receiver, inbox.clone(), counters.clone(), circuits.clone())?;
         driver.listen(listen).await?;
         platform::spawn(driver.run());
-        let node = Self { peer_id, counters, commands: Arc::new(Mutex::new(sender)) };
+        let node = Self { peer_id, counters, circuits, commands: Arc::new(Mutex::new(sender)) };
         Ok((node, Events::new(inbox)))
     }
 
@@ -97,6 +99,11 @@ impl Node {
     /// The counters now.
     pub fn stats(&self) -> Stats {
         self.counters.snapshot()
+    }
+
+    /// What was granted to others with [`Config::serve_relay`], now.
+    pub fn circuit_stats(&self) -> CircuitStats {
+        self.circuits.snapshot()
     }
 
     /// Closes every connection and ends the node. Again is nothing.

@@ -20,7 +20,7 @@ mod target;
 mod target;
 
 pub(crate) use target::{
-    Network, NetworkEvent, Resumed, TIMER_GRAIN, WORK_BYTES, Yield, check, entropy, now, spawn, swarm,
+    Network, NetworkEvent, Resumed, TIMER_GRAIN, WORK_BYTES, Yield, check, count, entropy, now, spawn, swarm,
     yield_now,
 };
 

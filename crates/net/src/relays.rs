@@ -107,6 +107,11 @@ impl Relays {
         self.relays.iter().any(|relay| relay.state.peer() == Some(peer))
     }
 
+    /// Where `peer` was dialled, if it is one of them and connected.
+    pub(crate) fn address(&self, peer: PeerId) -> Option<&Multiaddr> {
+        self.relays.iter().find(|relay| relay.state.peer() == Some(peer)).map(|relay| &relay.address)
+    }
+
     /// A dial has succeeded. `linked` tells that the peer's link is up already, over another connection.
     pub(crate) fn on_established(
         &mut self,

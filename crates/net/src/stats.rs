@@ -1,30 +1,32 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Defines [`Stats`] and the counters behind it, so that none is forgotten in the copying.
+/// Defines figures and the counters behind them, so that none is forgotten in the copying.
 macro_rules! counters {
-    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
-        /// What a node counted since its start. All values only grow, but `peers`.
+    ($(#[doc = $about:literal])* $stats:ident, $counters:ident; $($(#[doc = $doc:literal])* $name:ident,)*) => {
+        $(#[doc = $about])*
         #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
         #[serde(rename_all = "camelCase")]
-        pub struct Stats {
+        pub struct $stats {
             $($(#[doc = $doc])* pub $name: u64,)*
         }
 
-        /// The same, written from the hub and from the connections.
+        /// The same, written where things happen.
         #[derive(Debug, Default)]
-        pub(crate) struct Counters {
+        pub(crate) struct $counters {
             $(pub(crate) $name: AtomicU64,)*
         }
 
-        impl Counters {
-            pub(crate) fn snapshot(&self) -> Stats {
-                Stats { $($name: self.$name.load(Relaxed),)* }
+        impl $counters {
+            pub(crate) fn snapshot(&self) -> $stats {
+                $stats { $($name: self.$name.load(Relaxed),)* }
             }
         }
     };
 }
 
 counters! {
+    /// What a node counted since its start. All values only grow, but `peers`.
+    Stats, Counters;
     /// Messages delivered to the application.
     messages_in,
     /// Messages published here.
@@ -69,6 +71,21 @@ counters! {
     peers,
     /// Events dropped because the application was slow.
     inbox_lost,
+}
+
+counters! {
+    /// What a relay granted and refused to those whom it connects with each other. All values only grow.
+    CircuitStats, CircuitCounters;
+    /// Reservations granted, renewals not counted.
+    reservations,
+    /// Reservations refused: over a limit.
+    reservations_refused,
+    /// Circuits opened.
+    circuits,
+    /// Of those, the ones that are closed.
+    circuits_closed,
+    /// Circuits refused: over a limit, or to a peer without reservation.
+    circuits_refused,
 }
 
 /// Adds without ordering: each counter stands for itself.

@@ -22,7 +22,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Control, Self::Bulk];
+    /// What a direct connection carries.
+    pub(crate) const ALL: &'static [Self] = &[Self::Control, Self::Bulk];
+    /// What a connection through a relay carries.
+    pub(crate) const RELAYED: &'static [Self] = &[Self::Control];
 
     /// The name that multistream-select negotiates.
     pub(crate) const fn protocol(self) -> StreamProtocol {

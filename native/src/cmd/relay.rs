@@ -18,6 +18,7 @@ use crate::{
     output::print_line,
     platform,
     relay::{
+        circuits,
         follow::{self, Follow},
         hosts::Hosts,
         http::{self, Relay},
@@ -79,6 +80,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "BRAIDCAST_MAX_TOPICS", default_value_t = TOPICS,
         value_parser = clap::value_parser!(u32).range(1..=i64::from(TOPICS)))]
     max_topics: u32,
+    #[command(flatten)]
+    circuits: circuits::Args,
     /// How to print the addresses
     #[arg(long, value_enum, default_value_t = Format::Text, env = "BRAIDCAST_OUTPUT")]
     output: Format,
@@ -133,6 +136,7 @@ fn config(args: &Args, identity: braidcast_net::Identity) -> Config {
     config.listen = args.listen.clone();
     config.external = args.external.clone();
     config.serve_relay = true;
+    config.circuits = args.circuits.limits();
     config.max_peers = args.max_peers as usize;
     config.mesh.message_bytes = args.max_message_bytes;
     // Nobody here reads messages; one at a time passes through.

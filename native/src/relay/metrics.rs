@@ -81,6 +81,7 @@ struct Snapshot {
 impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let (stats, own) = (self.node.stats(), &self.counters);
+        let circuits = self.node.circuit_stats();
         let mut page = Page(encoder);
         page.gauge("peers", "Connected peers that speak the protocol", stats.peers)?;
         page.gauge("topics", "Topics followed", own.topics.load(Relaxed))?;
@@ -110,6 +111,20 @@ impl Collector for Snapshot {
         page.counter("abandoned", "Unfinished messages given up", stats.abandoned)?;
         page.counter("refused", "Messages that the application did not accept", stats.refused)?;
         page.counter("offences", "Rules broken by peers", stats.offences)?;
+        page.counter(
+            "reservations",
+            "Peers that asked to be reachable through the relay",
+            circuits.reservations,
+        )?;
+        page.counter("reservations_refused", "Those over a limit", circuits.reservations_refused)?;
+        let open = circuits.circuits.saturating_sub(circuits.circuits_closed);
+        page.gauge("circuits_open", "Peers let through to each other now", open)?;
+        page.counter("circuits", "Circuits opened", circuits.circuits)?;
+        page.counter(
+            "circuits_refused",
+            "Circuits over a limit, or to a peer without reservation",
+            circuits.circuits_refused,
+        )?;
         page.gauge("http_connections", "Open HTTP connections", own.http_connections.load(Relaxed))?;
         page.counter("http_requests", "HTTP requests answered", own.http_requests.load(Relaxed))?;
         page.counter("http_errors", "HTTP requests answered with 4xx or 5xx", own.http_errors.load(Relaxed))?;

@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io,
     net::{IpAddr, Ipv6Addr, TcpListener},
+    num::NonZeroU32,
     pin::Pin,
     sync::OnceLock,
     task::{Context, Poll},
@@ -26,7 +27,12 @@ use libp2p::{
     tcp, websocket,
 };
 
-use crate::{Config, StartError, address, behaviour::Behaviour, muxer::Hasty};
+use crate::{
+    Config, StartError, address,
+    behaviour::Behaviour,
+    muxer::Hasty,
+    stats::{CircuitCounters, add},
+};
 
 /// No timer is set finer than this.
 pub(crate) const TIMER_GRAIN: Duration = Duration::from_micros(100);
@@ -169,9 +175,44 @@ pub(crate) fn swarm(
     Ok(Swarm::new(transport, network, local, settings))
 }
 
-/// libp2p's limits on bytes and time of a circuit; as many reservations as peers.
 fn relay_config(config: &Config) -> relay::Config {
-    relay::Config { max_reservations: config.peer_limit(), ..relay::Config::default() }
+    let limits = &config.circuits;
+    let interval = |per_minute: NonZeroU32| std::time::Duration::from_secs(60) / per_minute.get();
+    let reservations = match limits.reservations {
+        // One more, because libp2p would refuse renewals when all are taken.
+        0 => config.peer_limit() + 1,
+        limit => limit,
+    };
+    relay::Config {
+        max_reservations: reservations,
+        max_reservations_per_peer: super::PER_PEER as usize,
+        reservation_duration: limits.reservation,
+        reservation_rate_limiters: Vec::new(),
+        max_circuits: limits.circuits,
+        // libp2p refuses at one more.
+        max_circuits_per_peer: limits.circuits_per_peer.saturating_sub(1),
+        max_circuit_duration: limits.circuit,
+        max_circuit_bytes: limits.circuit_bytes,
+        circuit_src_rate_limiters: Vec::new(),
+    }
+    .reservation_rate_per_peer(limits.per_peer, interval(limits.per_peer))
+    .reservation_rate_per_ip(limits.per_ip, interval(limits.per_ip))
+    .circuit_src_per_peer(limits.per_peer, interval(limits.per_peer))
+    .circuit_src_per_ip(limits.per_ip, interval(limits.per_ip))
+}
+
+/// Counts what the relay grants.
+pub(crate) fn count(event: &NetworkEvent, counters: &CircuitCounters) {
+    let NetworkEvent::Relay(event) = event else { return };
+    tracing::debug!(?event, "relay");
+    match event {
+        relay::Event::ReservationReqAccepted { renewed: false, .. } => add(&counters.reservations, 1),
+        relay::Event::ReservationReqDenied { .. } => add(&counters.reservations_refused, 1),
+        relay::Event::CircuitReqAccepted { .. } => add(&counters.circuits, 1),
+        relay::Event::CircuitReqDenied { .. } => add(&counters.circuits_refused, 1),
+        relay::Event::CircuitClosed { .. } => add(&counters.circuits_closed, 1),
+        _ => {}
+    }
 }
 
 type Connected = (PeerId, StreamMuxerBox);

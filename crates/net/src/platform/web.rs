@@ -16,7 +16,7 @@ use libp2p::{
     core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
     identify,
     identity::Keypair,
-    noise, ping,
+    noise, ping, relay,
     swarm::{Config as SwarmConfig, NetworkBehaviour},
 };
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
@@ -28,6 +28,7 @@ use crate::{
     address::{self, Route},
     behaviour::Behaviour,
     muxer::Hasty,
+    stats::CircuitCounters,
     websocket,
 };
 
@@ -44,6 +45,7 @@ pub(crate) struct Network {
     pub(crate) hub: Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    circuits: relay::client::Behaviour,
 }
 
 /// Both clocks.
@@ -89,14 +91,20 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The network; a browser never listens.
+/// A browser serves nobody as relay.
+pub(crate) fn count(_event: &NetworkEvent, _counters: &CircuitCounters) {}
+
+/// The network; a browser listens through its relays only.
 pub(crate) fn swarm(
     config: &Config,
     keypair: &Keypair,
     hub: Behaviour,
 ) -> Result<Swarm<Network>, StartError> {
     let noise = noise::Config::new(keypair).map_err(|error| StartError::Platform(error.to_string()))?;
-    let transport = websocket::Transport
+    let local = keypair.public().to_peer_id();
+    let (circuit, circuits) = relay::client::new(local);
+    let transport = circuit
+        .or_transport(websocket::Transport)
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(super::yamux())
@@ -106,10 +114,11 @@ pub(crate) fn swarm(
         hub,
         identify: super::identify(config, keypair),
         ping: super::ping(),
+        circuits,
     };
     let settings = super::swarm_config(SwarmConfig::with_wasm_executor());
     let transport = TransportTimeout::new(transport, super::CONNECTING).boxed();
-    Ok(Swarm::new(transport, network, keypair.public().to_peer_id(), settings))
+    Ok(Swarm::new(transport, network, local, settings))
 }
 
 /// Ready at once by default; from [`yield_now`], after the event loop had its turn: input, painting, sockets.

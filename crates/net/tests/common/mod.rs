@@ -29,6 +29,21 @@ pub(crate) async fn relay(number: u8, listen: &str) -> (Node, Events) {
     Node::start(config).await.expect("a free port")
 }
 
+/// Where a node can be called through its relay, once the relay has granted it.
+pub(crate) async fn circuit_address(node: &Node) -> Multiaddr {
+    patiently("a reservation", async {
+        loop {
+            let addresses = node.addresses().await.expect("it runs");
+            let is_circuit = |address: &&Multiaddr| address.to_string().contains("/p2p-circuit");
+            if let Some(address) = addresses.iter().find(is_circuit) {
+                return address.clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
 /// A node that knows only its relays.
 pub(crate) async fn client(number: u8, relays: Vec<Multiaddr>) -> (Node, Events) {
     let mut config = Config::new(identity(number));
