@@ -98,6 +98,11 @@ impl Core {
         self.mesh.topics_of(peer)
     }
 
+    /// Whether a peer is a neighbour in a topic of ours.
+    pub fn is_neighbour(&self, peer: PeerId) -> bool {
+        self.mesh.is_neighbour(peer)
+    }
+
     /// What is known of a peer's conduct, connected or not.
     pub fn conduct(&self, peer: PeerId) -> mesh::Conduct {
         self.mesh.conduct(peer)

@@ -168,6 +168,11 @@ impl Mesh {
         self.scores.of(peer)
     }
 
+    /// Whether a peer is a neighbour in a topic of ours.
+    pub fn is_neighbour(&self, peer: PeerId) -> bool {
+        self.overlay.subscriptions().any(|topic| self.neighbours(topic).any(|neighbour| neighbour == peer))
+    }
+
     /// Our neighbours in a topic.
     pub fn neighbours(&self, topic: &Topic) -> impl Iterator<Item = PeerId> {
         self.overlay.mesh(topic)

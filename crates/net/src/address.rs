@@ -13,6 +13,8 @@ pub(crate) enum Route {
     WebSocket { url: String },
     /// Through a relay; the route to the relay is one of the others.
     Circuit,
+    /// Directly, by a peer connection that is signalled through such a circuit.
+    WebRtc,
 }
 
 /// Why an address leads nowhere.
@@ -48,6 +50,7 @@ pub(crate) fn route(address: &Multiaddr) -> Result<Route, AddressError> {
     direct(&parts[..circuit])?;
     match parts[circuit + 1..] {
         [] | [Protocol::P2p(_)] => Ok(Route::Circuit),
+        [Protocol::WebRTC] | [Protocol::WebRTC, Protocol::P2p(_)] => Ok(Route::WebRtc),
         _ => Err(AddressError::Tail),
     }
 }
@@ -56,6 +59,24 @@ pub(crate) fn route(address: &Multiaddr) -> Result<Route, AddressError> {
 pub(crate) fn is_circuit(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
         && !address.iter().any(|part| part == Protocol::WebRTC)
+}
+
+/// The kind of a peer connection made at this address, if it is one.
+pub(crate) fn peer_connection(address: &Multiaddr) -> Option<PeerConnection> {
+    address.iter().find_map(|part| match part {
+        Protocol::WebRTC => Some(PeerConnection::Link),
+        Protocol::WebRTCDirect => Some(PeerConnection::Listener),
+        _ => None,
+    })
+}
+
+/// Whom a peer connection leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerConnection {
+    /// To a peer that cannot be dialled either (`/webrtc`).
+    Link,
+    /// To one that listens (`/webrtc-direct`): a relay.
+    Listener,
 }
 
 /// The peer that the address ends in, if it names one.
@@ -181,6 +202,9 @@ mod tests {
         assert_eq!(routed("/ip4/127.0.0.1/udp/4001/quic-v1"), Ok(Route::Quic));
         assert_eq!(routed("/ip4/127.0.0.1/tcp/4001/ws/p2p/ID/p2p-circuit/p2p/ID"), Ok(Route::Circuit));
         assert_eq!(routed("/ip4/127.0.0.1/tcp/4001/p2p/ID/p2p-circuit"), Ok(Route::Circuit));
+        for tail in ["/p2p-circuit/webrtc", "/p2p-circuit/webrtc/p2p/ID"] {
+            assert_eq!(routed(&format!("/ip4/127.0.0.1/tcp/4001/ws/p2p/ID{tail}")), Ok(Route::WebRtc));
+        }
     }
 
     #[test]

@@ -23,12 +23,13 @@ use libp2p::{
 };
 
 use crate::{
-    address::is_circuit,
+    address::{self, PeerConnection, is_circuit},
     alarm::Alarm,
     handler::{Handler, Notice, Order},
     links::{Links, Route, Step},
     outlet::Outlet,
     platform::{self, Yield},
+    quota::{Limits, Place, Quota, Refused},
     reason,
     stats::{Counters, add},
     stream::Kind,
@@ -65,6 +66,7 @@ pub(crate) struct Behaviour {
     /// Peers whose bulk stream can take a frame.
     writable: PeerSet,
     bans: BTreeMap<PeerId, Time>,
+    quota: Quota,
     /// Connections that another behaviour may still refuse.
     admitted: BTreeMap<ConnectionId, (Route, Arc<Outlet>)>,
     queue: VecDeque<ToSwarm<Event, Order>>,
@@ -77,12 +79,13 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) fn new(core: Core, local: PeerId, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(core: Core, local: PeerId, limits: Limits, counters: Arc<Counters>) -> Self {
         Self {
             core,
             links: Links::new(local),
             writable: PeerSet::new(),
             bans: BTreeMap::new(),
+            quota: Quota::new(limits),
             admitted: BTreeMap::new(),
             queue: VecDeque::new(),
             alarm: Alarm::default(),
@@ -193,6 +196,44 @@ impl Behaviour {
         }
     }
 
+    /// Counts an attempt's peer connections.
+    fn attempt<'a>(
+        &mut self,
+        connection: ConnectionId,
+        addresses: impl Iterator<Item = &'a Multiaddr>,
+    ) -> Result<(), ConnectionDenied> {
+        let count = addresses.filter(|address| address::peer_connection(address).is_some()).count();
+        self.quota.attempt(connection, count, platform::now().time).map_err(|refused| {
+            if matches!(refused, Refused::Spent { .. }) {
+                tracing::warn!("{refused}");
+            }
+            ConnectionDenied::new(refused)
+        })
+    }
+
+    /// Finds a place for a connection, at the cost of another if need be.
+    fn place(
+        &mut self,
+        peer: NetPeerId,
+        connection: ConnectionId,
+        route: &Route,
+    ) -> Result<(), ConnectionDenied> {
+        let kind = address::peer_connection(&route.address);
+        let (Some(PeerConnection::Link), Some(id)) = (kind, core_id(peer)) else {
+            self.quota.on_other(connection, kind.is_some());
+            return Ok(());
+        };
+        let now = platform::now();
+        let worth = |peer| (self.core.is_neighbour(peer), self.core.conduct(peer).useful_bytes);
+        let place = self.quota.place(id, route.inbound, now.time, worth).map_err(ConnectionDenied::new)?;
+        self.quota.on_link(connection, id, place, now.time);
+        if let Place::Of(least) = place {
+            self.drop_peer(now, least, "it makes room for another");
+            self.settle(now);
+        }
+        Ok(())
+    }
+
     fn tell(&mut self, event: Event) {
         self.queue.push_back(ToSwarm::GenerateEvent(event));
     }
@@ -300,6 +341,16 @@ impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = Handler;
     type ToSwarm = Event;
 
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        let address = if address::peer_connection(local).is_some() { local } else { remote };
+        self.attempt(connection, std::iter::once(address))
+    }
+
     fn handle_established_inbound_connection(
         &mut self,
         connection: ConnectionId,
@@ -310,17 +361,20 @@ impl NetworkBehaviour for Behaviour {
         self.check_ban(peer)?;
         // Through a relay, the local address is the one that names it.
         let circuit = is_circuit(local) || is_circuit(remote);
-        Ok(self.handler(peer, connection, Route { address: remote.clone(), inbound: true, circuit }))
+        let route = Route { address: remote.clone(), inbound: true, circuit };
+        self.place(peer, connection, &route)?;
+        Ok(self.handler(peer, connection, route))
     }
 
     fn handle_pending_outbound_connection(
         &mut self,
-        _connection: ConnectionId,
+        connection: ConnectionId,
         peer: Option<NetPeerId>,
-        _addresses: &[Multiaddr],
+        addresses: &[Multiaddr],
         _role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         peer.map_or(Ok(()), |peer| self.check_ban(peer))?;
+        self.attempt(connection, addresses.iter())?;
         Ok(Vec::new())
     }
 
@@ -333,8 +387,9 @@ impl NetworkBehaviour for Behaviour {
         _port: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
         self.check_ban(peer)?;
-        let circuit = is_circuit(address);
-        Ok(self.handler(peer, connection, Route { address: address.clone(), inbound: false, circuit }))
+        let route = Route { address: address.clone(), inbound: false, circuit: is_circuit(address) };
+        self.place(peer, connection, &route)?;
+        Ok(self.handler(peer, connection, route))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -345,6 +400,7 @@ impl NetworkBehaviour for Behaviour {
                 }
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, cause, .. }) => {
+                self.quota.on_gone(connection_id);
                 if let Some(peer) = core_id(peer_id) {
                     let reason = cause.map_or_else(|| "closed".into(), |cause| reason::of(cause));
                     self.on_closed(peer, connection_id, reason);
@@ -353,6 +409,7 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
             | FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
                 self.admitted.remove(&connection_id);
+                self.quota.on_gone(connection_id);
             }
             _ => {}
         }

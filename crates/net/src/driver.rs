@@ -1,7 +1,7 @@
 //! The task behind a [`Node`](crate::Node): it turns the crank of the swarm and does what the application asks.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::poll_fn,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
@@ -43,9 +43,6 @@ use crate::{
     stats::{CircuitCounters, Counters, add},
 };
 
-/// How many more peers than the mesh wants are dialled when others introduce them: some will be pruned. Guess.
-const SPARE_PEERS: usize = 4;
-
 /// How long a stopping node waits for its connections to close.
 const CLOSING: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -72,7 +69,7 @@ pub(crate) struct Driver {
     keypair: Keypair,
     peers: Peers,
     relays: Relays,
-    relays_alarm: Alarm,
+    alarm: Alarm,
     /// None for a node that others can dial.
     reservations: Option<Reservations>,
     resumed: Resumed,
@@ -94,7 +91,7 @@ pub(crate) struct Driver {
 enum Turn {
     Swarm(SwarmEvent<NetworkEvent>),
     Command(Option<Command>),
-    Relays,
+    Rested,
     Resumed,
 }
 
@@ -117,10 +114,10 @@ impl Driver {
             topic.mesh_max = config.peer_limit().clamp(topic.mesh_target, limits::PEERS);
             mesh.topic = topic.checked().expect("the bounds are still in order");
         }
-        let wanted_peers = mesh.topic.mesh_target + SPARE_PEERS;
+        let wanted_peers = mesh.topic.mesh_target + platform::SPARE_PEERS;
         let local = config.identity.peer_id();
         let core = Core::new(braidcast_core::Config { mesh }, config.identity.clone(), platform::entropy()?);
-        let hub = Behaviour::new(core, local, counters.clone());
+        let hub = Behaviour::new(core, local, platform::quota(&config), counters.clone());
         let mut swarm = platform::swarm(&config, &keypair, hub)?;
         for address in &config.external {
             swarm.add_external_address(address.clone());
@@ -134,10 +131,10 @@ impl Driver {
             keypair,
             peers: Peers::default(),
             relays: Relays::new(config.relays, platform::entropy()?, platform::now().time),
-            relays_alarm: Alarm::default(),
+            alarm: Alarm::default(),
             reservations: (config.listen.is_empty() && !config.serve_relay).then(Reservations::default),
             resumed: Resumed::new(),
-            introductions: Introductions::default(),
+            introductions: Introductions::new(platform::entropy()?),
             wanted_peers,
             announce_listeners: config.serve_relay && config.external.is_empty(),
             recorded: Vec::new(),
@@ -188,7 +185,7 @@ impl Driver {
                 Turn::Command(Some(Command::Stop(reply))) => break Some(reply),
                 Turn::Command(Some(command)) => self.on_command(command),
                 Turn::Command(None) => break None,
-                Turn::Relays => {}
+                Turn::Rested => self.dial_introduced(platform::now().time),
                 Turn::Resumed => self.relays.hurry(platform::now().time),
             }
         };
@@ -214,8 +211,8 @@ impl Driver {
         if let Poll::Ready(command) = self.commands.poll_next_unpin(context) {
             return Poll::Ready(Turn::Command(command));
         }
-        if self.relays_alarm.poll(context).is_ready() {
-            return Poll::Ready(Turn::Relays);
+        if self.alarm.poll(context).is_ready() {
+            return Poll::Ready(Turn::Rested);
         }
         self.resumed.poll(context).map(|()| Turn::Resumed)
     }
@@ -304,7 +301,7 @@ impl Driver {
             })) => self.reservations.iter_mut().for_each(|places| places.on_granted(relay_peer_id)),
             SwarmEvent::Behaviour(event) => platform::count(&event, &self.circuits),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
-                self.introductions.on_dialled(connection_id);
+                self.introductions.on_dialled(connection_id, platform::now().time);
                 let linked = core_id(peer_id).is_some_and(|peer| self.hub().is_linked(peer));
                 let now = platform::now().time;
                 let events = self.relays.on_established(connection_id, peer_id, linked, now);
@@ -368,6 +365,7 @@ impl Driver {
                 self.inbox.push(Event::PeerConnected(self.info(peer, &route, Vec::new())));
                 let events = self.relays.on_link_up(net_id(peer), now);
                 self.tell(events);
+                self.introductions.on_link_up(net_id(peer), now);
             }
             behaviour::Event::LinkDown { peer, reason } => {
                 let linked = self.hub().routes().count();
@@ -375,7 +373,8 @@ impl Driver {
                 self.inbox.push(Event::PeerDisconnected { id: peer });
                 let events = self.relays.on_link_down(net_id(peer), &reason, now);
                 self.tell(events);
-                self.dial_introduced();
+                self.introductions.on_link_down(net_id(peer), now);
+                self.dial_introduced(now);
             }
             behaviour::Event::Unsupported { peer } => {
                 let events = self.relays.on_unsupported(net_id(peer), now);
@@ -406,14 +405,9 @@ impl Driver {
     }
 
     fn on_introduced(&mut self, records: Vec<Bytes>) {
-        if self.room() > 0 {
-            let swarm = &self.swarm;
-            let wanted = |peer| {
-                peer != *swarm.local_peer_id() && !swarm.is_connected(&peer) && core_id(peer).is_some()
-            };
-            self.introductions.offer(records, platform::now().time, wanted);
-            self.dial_introduced();
-        }
+        let (now, local) = (platform::now().time, *self.swarm.local_peer_id());
+        self.introductions.offer(records, now, |peer| peer != local && core_id(peer).is_some());
+        self.dial_introduced(now);
     }
 
     fn answer(&mut self, ticket: u64, answer: Result<Published, PublishError>) {
@@ -437,10 +431,11 @@ impl Driver {
     fn on_dial_failed(&mut self, connection: ConnectionId, error: &DialError) {
         let reason = reason::of_dial(error);
         tracing::debug!(reason, "dial failed");
-        self.introductions.on_dialled(connection);
-        let events = self.relays.on_dial_failed(connection, &reason, platform::now().time);
+        let now = platform::now().time;
+        self.introductions.on_dialled(connection, now);
+        let events = self.relays.on_dial_failed(connection, &reason, now);
         self.tell(events);
-        self.dial_introduced();
+        self.dial_introduced(now);
     }
 
     fn dial(&mut self, opts: DialOpts) {
@@ -460,7 +455,8 @@ impl Driver {
         }
         self.reserve(now);
         let places = self.reservations.as_ref().and_then(Reservations::deadline);
-        self.relays_alarm.set(self.relays.deadline().into_iter().chain(places).min(), now);
+        let next = [self.relays.deadline(), places, self.introductions.deadline(now)];
+        self.alarm.set(next.into_iter().flatten().min(), now);
     }
 
     /// Asks relays to let others through to us.
@@ -478,16 +474,20 @@ impl Driver {
     }
 
     /// Dials introduced peers while more are wanted.
-    fn dial_introduced(&mut self) {
-        while let Some(opts) = self.introductions.dial(platform::now().time, self.room()) {
+    fn dial_introduced(&mut self, now: Time) {
+        loop {
+            let linked: BTreeSet<NetPeerId> = self.direct().collect();
+            let room = self.wanted_peers.saturating_sub(linked.len());
+            let next = self.introductions.dial(now, room, |peer| linked.contains(&peer));
+            let Some(opts) = next else { return };
             self.dial(opts);
         }
     }
 
-    /// How many more peers are wanted.
-    fn room(&self) -> usize {
+    /// Peers with a link of their own, the relays aside.
+    fn direct(&self) -> impl Iterator<Item = NetPeerId> {
         let direct = self.swarm.behaviour().hub.routes().filter(|(_, route)| !route.circuit);
-        self.wanted_peers.saturating_sub(direct.count())
+        direct.map(|(peer, _)| net_id(peer)).filter(|peer| !self.relays.contains(*peer))
     }
 
     /// Gives the mesh our signed record, if our addresses have changed.

@@ -1,9 +1,9 @@
-//! Peers that others told of: verified, then dialled, few at a time.
+//! Peers that others told of: verified, then dialled, few at a time, and again later when it was in vain.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use braidcast_core::{
-    machine::{Duration, Time},
+    machine::{Duration, Rng, Time},
     wire::limits,
 };
 use bytes::Bytes;
@@ -19,8 +19,8 @@ use libp2p::{
 
 use crate::address::{Route, is_loopback, route};
 
-/// Most that wait to be dialled. Guess.
-const WAITING: usize = 32;
+/// Most peers remembered. Guess.
+const KNOWN: usize = 64;
 
 /// Most dials at once. Guess.
 const DIALS: usize = 4;
@@ -28,11 +28,15 @@ const DIALS: usize = 4;
 /// Most addresses of one peer that are tried. Guess.
 const ADDRESSES: usize = 8;
 
-/// How long a peer that was dialled is not dialled again.
-const REST: Duration = Duration::from_secs(60);
+/// Wait after the first dial of a peer that failed, or that led to a link which did not last; it doubles with each further
+/// one in a row.
+const FIRST_WAIT: Duration = Duration::from_secs(8);
 
-/// Most resting peers remembered. Guess.
-const RESTING: usize = 256;
+/// Longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// A link that held so long is no failure.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// Most records whose signature is checked in [`PERIOD`]: a check takes 0.1 ms, and anybody can send records. Guess.
 const CHECKS: usize = 64;
@@ -40,26 +44,45 @@ const CHECKS: usize = 64;
 /// See [`CHECKS`].
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Who is to be dialled, who is being dialled, and who was dialled of late.
-#[derive(Debug, Default)]
+/// Who may be dialled, and who is being dialled.
+#[derive(Debug)]
 pub(crate) struct Introductions {
-    waiting: VecDeque<(PeerId, Vec<Multiaddr>)>,
-    dialing: BTreeSet<ConnectionId>,
-    resting: BTreeMap<PeerId, Time>,
+    known: BTreeMap<PeerId, Known>,
+    dialing: BTreeMap<ConnectionId, PeerId>,
+    rng: Rng,
     checks: usize,
     period_ends: Time,
 }
 
+#[derive(Debug)]
+struct Known {
+    addresses: Vec<Multiaddr>,
+    /// Dials since the last link that lasted.
+    failures: u32,
+    /// Not dialled before.
+    rests_until: Time,
+    linked_at: Option<Time>,
+}
+
 impl Introductions {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
+        Self {
+            known: BTreeMap::new(),
+            dialing: BTreeMap::new(),
+            rng: Rng::from_seed(seed),
+            checks: 0,
+            period_ends: Time::default(),
+        }
+    }
+
     /// Takes signed peer records from another node. `wanted` is asked for each peer that proves to be the signer.
     pub(crate) fn offer(&mut self, records: Vec<Bytes>, now: Time, wanted: impl Fn(PeerId) -> bool) {
-        self.resting.retain(|_, until| *until > now);
         if self.period_ends <= now {
             self.period_ends = now + PERIOD;
             self.checks = 0;
         }
         for record in records {
-            if self.waiting.len() >= WAITING || self.checks >= CHECKS {
+            if self.checks >= CHECKS {
                 return;
             }
             self.checks += 1;
@@ -67,33 +90,104 @@ impl Introductions {
                 tracing::debug!("introduction refused: no signed peer record of ours");
                 continue;
             };
-            let known = self.resting.contains_key(&peer) || self.waiting.iter().any(|(id, _)| *id == peer);
-            if !known && !addresses.is_empty() && wanted(peer) {
-                self.waiting.push_back((peer, addresses));
+            if !addresses.is_empty() && wanted(peer) {
+                self.remember(peer, addresses, now);
             }
         }
     }
 
-    /// The next to dial, if there is room: `room` more peers are wanted. The caller tells how the dial ends.
-    pub(crate) fn dial(&mut self, now: Time, room: usize) -> Option<DialOpts> {
+    fn remember(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Time) {
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.addresses = addresses;
+            return;
+        }
+        if self.known.len() >= KNOWN {
+            let is_idle = |peer: &PeerId| !self.dialing.values().any(|dialled| dialled == peer);
+            let idle = self.known.iter().filter(|(peer, known)| known.linked_at.is_none() && is_idle(peer));
+            let Some(worst) = idle.max_by_key(|(_, known)| known.failures).map(|(peer, _)| *peer) else {
+                return;
+            };
+            self.known.remove(&worst);
+        }
+        self.known.insert(peer, Known { addresses, failures: 0, rests_until: now, linked_at: None });
+    }
+
+    /// The next to dial, if there is room: `room` more peers are wanted, and who is in `linked` is none of them. The
+    /// caller tells how the dial ends.
+    pub(crate) fn dial(
+        &mut self,
+        now: Time,
+        room: usize,
+        linked: impl Fn(PeerId) -> bool,
+    ) -> Option<DialOpts> {
         if self.dialing.len() >= DIALS.min(room) {
             return None;
         }
-        let (peer, addresses) = self.waiting.pop_front()?;
-        if self.resting.len() < RESTING {
-            self.resting.insert(peer, now + REST);
-        }
+        let dialing: BTreeSet<PeerId> = self.dialing.values().copied().collect();
+        let ready = self
+            .known
+            .iter()
+            .filter(|(peer, known)| known.rests_until <= now && !dialing.contains(peer) && !linked(**peer));
+        let fewest = ready.clone().map(|(_, known)| known.failures).min()?;
+        let best: Vec<PeerId> =
+            ready.filter(|(_, known)| known.failures == fewest).map(|(peer, _)| *peer).collect();
+        let peer = *self.rng.shuffled(&best).first().copied()?;
         let opts = DialOpts::peer_id(peer)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
-            .addresses(addresses)
+            // A circuit to it is no reason not to.
+            .condition(PeerCondition::NotDialing)
+            .addresses(self.addresses(peer))
             .build();
-        self.dialing.insert(opts.connection_id());
+        self.dialing.insert(opts.connection_id(), peer);
         Some(opts)
     }
 
-    /// A dial has ended, one way or the other.
-    pub(crate) fn on_dialled(&mut self, connection: ConnectionId) {
-        self.dialing.remove(&connection);
+    /// What to try at once: of the ways through relays only one, since each costs a peer connection.
+    fn addresses(&mut self, peer: PeerId) -> Vec<Multiaddr> {
+        let addresses = self.known.get(&peer).map(|known| known.addresses.clone()).unwrap_or_default();
+        let mut is_first = true;
+        let mut once =
+            |address: &Multiaddr| route(address) != Ok(Route::WebRtc) || std::mem::take(&mut is_first);
+        self.rng.shuffled(addresses).into_iter().filter(&mut once).collect()
+    }
+
+    /// A dial has ended, one way or the other: a connection is not a lasting link yet.
+    pub(crate) fn on_dialled(&mut self, connection: ConnectionId, now: Time) {
+        let Some(peer) = self.dialing.remove(&connection) else { return };
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.failures = known.failures.saturating_add(1);
+            known.rest(&mut self.rng, now);
+        }
+    }
+
+    /// The link to a peer is up, whoever dialled.
+    pub(crate) fn on_link_up(&mut self, peer: PeerId, now: Time) {
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.linked_at = Some(now);
+        }
+    }
+
+    /// The link to a peer is gone.
+    pub(crate) fn on_link_down(&mut self, peer: PeerId, now: Time) {
+        let Some(known) = self.known.get_mut(&peer) else { return };
+        if let Some(since) = known.linked_at.take() {
+            if now.since(since) >= SETTLED {
+                known.failures = 0;
+            }
+            known.rest(&mut self.rng, now);
+        }
+    }
+
+    /// When somebody has rested.
+    pub(crate) fn deadline(&self, now: Time) -> Option<Time> {
+        self.known.values().map(|known| known.rests_until).filter(|&until| until > now).min()
+    }
+}
+
+impl Known {
+    fn rest(&mut self, rng: &mut Rng, now: Time) {
+        let doubled = self.failures.saturating_sub(1).min(16);
+        let full = FIRST_WAIT.saturating_mul(1 << doubled).min(LONGEST_WAIT).as_micros();
+        self.rests_until = now + Duration::from_micros(full - rng.below(full / 2));
     }
 }
 
@@ -136,6 +230,7 @@ mod tests {
     use super::*;
 
     const NOW: Time = Time::from_micros(1);
+    const NOBODY: fn(PeerId) -> bool = |_| false;
 
     fn address(text: &str) -> Multiaddr {
         text.parse().expect("an address")
@@ -151,38 +246,98 @@ mod tests {
 
     #[test]
     fn a_record_leads_to_its_signer_once() {
-        let mut introductions = Introductions::default();
+        let mut introductions = Introductions::new([0; 32]);
         introductions.offer(vec![record(1), record(1)], NOW, |_| true);
-        let dial = introductions.dial(NOW, 8).expect("one");
-        assert_eq!(dial.get_peer_id(), Some(key(1).public().to_peer_id()));
-        assert!(introductions.dial(NOW, 8).is_none());
-        introductions.on_dialled(dial.connection_id());
+        let peer = key(1).public().to_peer_id();
+        assert!(introductions.dial(NOW, 8, |linked| linked == peer).is_none());
+        let dial = introductions.dial(NOW, 8, NOBODY).expect("one");
+        assert_eq!(dial.get_peer_id(), Some(peer));
+        assert!(introductions.dial(NOW, 8, NOBODY).is_none());
+    }
+
+    #[test]
+    fn each_failure_doubles_the_wait_but_for_chance() {
+        let mut introductions = Introductions::new([0; 32]);
         introductions.offer(vec![record(1)], NOW, |_| true);
-        assert!(introductions.dial(NOW, 8).is_none(), "it rests");
-        introductions.offer(vec![record(1)], NOW + REST, |_| true);
-        assert!(introductions.dial(NOW + REST, 8).is_some());
+        let mut now = NOW;
+        for failures in 0..12 {
+            let dial = introductions.dial(now, 8, NOBODY).expect("it has rested");
+            introductions.on_dialled(dial.connection_id(), now);
+            introductions.offer(vec![record(1)], now, |_| true);
+            let until = introductions.deadline(now).expect("it rests");
+            let full = FIRST_WAIT.saturating_mul(1 << failures).min(LONGEST_WAIT);
+            assert!(until <= now + full && now + full < until + full, "{failures}");
+            assert!(introductions.dial(now, 8, NOBODY).is_none());
+            now = until;
+        }
+    }
+
+    #[test]
+    fn a_link_that_lasted_is_made_again_soon() {
+        let mut introductions = Introductions::new([0; 32]);
+        introductions.offer(vec![record(1)], NOW, |_| true);
+        let peer = key(1).public().to_peer_id();
+        for _ in 0..4 {
+            let now = introductions.deadline(NOW).unwrap_or(NOW);
+            let dial = introductions.dial(now, 8, NOBODY).expect("it has rested");
+            introductions.on_dialled(dial.connection_id(), now);
+        }
+        let now = introductions.deadline(NOW).expect("it rests");
+        let dial = introductions.dial(now, 8, NOBODY).expect("it has rested");
+        introductions.on_dialled(dial.connection_id(), now);
+        introductions.on_link_up(peer, now);
+        let now = now + SETTLED;
+        introductions.on_link_down(peer, now);
+        assert!(introductions.deadline(now).expect("it rests") <= now + FIRST_WAIT);
+    }
+
+    #[test]
+    fn the_least_promising_is_forgotten() {
+        let mut introductions = Introductions::new([0; 32]);
+        for seeds in [1..=KNOWN as u8, KNOWN as u8 + 1..=KNOWN as u8 + 1] {
+            introductions.offer(seeds.map(record).collect(), NOW, |_| true);
+            let dial = introductions.dial(NOW, 8, NOBODY).expect("somebody");
+            introductions.on_dialled(dial.connection_id(), NOW);
+            introductions.period_ends = NOW;
+        }
+        assert_eq!(introductions.known.len(), KNOWN);
+        assert_eq!(introductions.known.values().filter(|known| known.failures > 0).count(), 1);
     }
 
     #[test]
     fn dials_are_bounded() {
-        let mut introductions = Introductions::default();
+        let mut introductions = Introductions::new([0; 32]);
         introductions.offer((1..=100).map(record).collect(), NOW, |_| true);
-        assert_eq!(introductions.waiting.len(), WAITING);
-        let dials: Vec<_> = std::iter::from_fn(|| introductions.dial(NOW, 100)).collect();
+        assert_eq!(introductions.known.len(), CHECKS.min(KNOWN));
+        let dials: Vec<_> = std::iter::from_fn(|| introductions.dial(NOW, 100, NOBODY)).collect();
         assert_eq!(dials.len(), DIALS);
-        introductions.on_dialled(dials[0].connection_id());
-        assert!(introductions.dial(NOW, 0).is_none(), "no room for more peers");
-        assert!(introductions.dial(NOW, 100).is_some());
+        introductions.on_dialled(dials[0].connection_id(), NOW);
+        assert!(introductions.dial(NOW, 0, NOBODY).is_none(), "no room for more peers");
+        assert!(introductions.dial(NOW, 100, NOBODY).is_some());
+    }
+
+    #[test]
+    fn one_way_through_a_relay_is_tried_at_a_time() {
+        let mut introductions = Introductions::new([0; 32]);
+        let relay = key(9).public().to_peer_id();
+        let ways =
+            [1, 2].map(|port| address(&format!("/ip4/192.0.2.1/tcp/{port}/p2p/{relay}/p2p-circuit/webrtc")));
+        let both = own_record(&key(1), [ways.to_vec(), vec![address("/ip4/192.0.2.1/tcp/3")]].concat());
+        introductions.offer(vec![both.expect("addresses")], NOW, |_| true);
+        let peer = key(1).public().to_peer_id();
+        let tried = introductions.addresses(peer);
+        assert_eq!(tried.len(), 2, "{tried:?}");
+        assert_eq!(tried.iter().filter(|address| ways.contains(address)).count(), 1);
     }
 
     #[test]
     fn checks_are_bounded() {
-        let mut introductions = Introductions::default();
+        let mut introductions = Introductions::new([0; 32]);
         introductions.offer(vec![Bytes::new(); CHECKS], NOW, |_| true);
         introductions.offer(vec![record(1)], NOW, |_| true);
-        assert!(introductions.dial(NOW, 8).is_none());
+        assert!(introductions.dial(NOW, 8, NOBODY).is_none());
         introductions.offer(vec![record(1)], NOW + PERIOD, |_| true);
-        assert!(introductions.dial(NOW + PERIOD, 8).is_some());
+        assert!(introductions.dial(NOW + PERIOD, 8, NOBODY).is_some());
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! | `relays`, `reservations` | the relays: dialled again and again, and asked to let others through to us; no sockets |
 //! | `introductions`, `peers` | who is dialled once, who is who; no sockets |
 //! | `behaviour` | the hub: the core as a libp2p behaviour; it never waits for a peer |
-//! | `links` | which of several connections carries the link to a peer |
+//! | `links`, `quota` | which of several connections carries the link to a peer; how many peer connections there may be |
 //! | `outlet`, `handler`, `stream` | from the hub to one connection's task, to its four substreams, to bytes |
 //! | `platform` | clock, entropy, tasks and transports, once per target; `websocket` is the browser's transport |
 //! | `address`, `reason`, `alarm`, `muxer` | what an address means, why a dial failed, a timer, closing in time |
@@ -46,6 +46,7 @@ mod node;
 mod outlet;
 mod peers;
 mod platform;
+mod quota;
 mod reason;
 mod relays;
 mod reservations;

@@ -31,11 +31,15 @@ use crate::{
     Config, StartError, address,
     behaviour::Behaviour,
     muxer::Hasty,
+    quota::Limits,
     stats::{CircuitCounters, add},
 };
 
 /// No timer is set finer than this.
 pub(crate) const TIMER_GRAIN: Duration = Duration::from_micros(100);
+
+/// How many more peers than the mesh wants are dialled when others introduce them: some will be pruned. Guess.
+pub(crate) const SPARE_PEERS: usize = 4;
 
 /// One slice of a long computation, about 4 ms.
 pub(crate) const WORK_BYTES: usize = 4 * 1024 * 1024;
@@ -199,6 +203,11 @@ fn relay_config(config: &Config) -> relay::Config {
     .reservation_rate_per_ip(limits.per_ip, interval(limits.per_ip))
     .circuit_src_per_peer(limits.per_peer, interval(limits.per_peer))
     .circuit_src_per_ip(limits.per_ip, interval(limits.per_ip))
+}
+
+/// Nothing here limits peer connections but what limits all connections.
+pub(crate) fn quota(config: &Config) -> Limits {
+    Limits { links: config.peer_limit(), connections: config.peer_limit(), attempts: usize::MAX }
 }
 
 /// Counts what the relay grants.

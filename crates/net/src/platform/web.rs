@@ -28,12 +28,16 @@ use crate::{
     address::{self, Route},
     behaviour::Behaviour,
     muxer::Hasty,
+    quota::Limits,
     stats::CircuitCounters,
     websocket,
 };
 
 /// `setTimeout` counts whole milliseconds.
 pub(crate) const TIMER_GRAIN: Duration = Duration::from_millis(1);
+
+/// Each costs a peer connection.
+pub(crate) const SPARE_PEERS: usize = 0;
 
 /// One slice of a long computation, about 2 ms.
 pub(crate) const WORK_BYTES: usize = 1024 * 1024;
@@ -89,6 +93,16 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
         return Err(StartError::Address { address: relay.clone(), reason });
     }
     Ok(())
+}
+
+/// So few that a page with a thousand others stays quick, and far below Chromium's 500 in a page's life, which counts what
+/// is closed and not collected yet. Guesses.
+pub(crate) fn quota(config: &Config) -> Limits {
+    Limits {
+        links: config.mesh.topic.mesh_target,
+        connections: config.mesh.topic.mesh_target + 4,
+        attempts: 400,
+    }
 }
 
 /// A browser serves nobody as relay.

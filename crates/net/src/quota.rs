@@ -1,0 +1,227 @@
+//! How many peer connections (WebRTC) a node may have, for all topics together. Decides; opens and closes nothing.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use braidcast_core::{
+    machine::{Duration, Time},
+    wire::PeerId,
+};
+use libp2p::swarm::ConnectionId;
+
+/// Over how long attempts are counted: the browser forgets a closed connection when it collects garbage. Guess.
+pub(crate) const PERIOD: Duration = Duration::from_secs(3600);
+
+/// A link that is younger is not given up for another. Guess.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// Time between two links that are given up for others. Guess.
+const EVICTION: Duration = Duration::from_secs(10);
+
+/// The numbers of one target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Most peers linked by one.
+    pub(crate) links: usize,
+    /// Most at once, attempts and those to relays included.
+    pub(crate) connections: usize,
+    /// Most made in [`PERIOD`].
+    pub(crate) attempts: usize,
+}
+
+/// What there is and what was made of late.
+#[derive(Debug)]
+pub(crate) struct Quota {
+    limits: Limits,
+    /// Attempts, and how many peer connections each may be making.
+    pending: BTreeMap<ConnectionId, usize>,
+    /// Links to peers, and since when.
+    links: BTreeMap<ConnectionId, (PeerId, Time)>,
+    /// Other connections: to relays.
+    others: BTreeSet<ConnectionId>,
+    made: VecDeque<Time>,
+    evicted_at: Option<Time>,
+}
+
+/// Why there is no room. The attempt is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("{open} peer connections are open or being made, the limit is {limit}: wait until one is closed")]
+    Full { open: usize, limit: usize },
+    #[error(
+        "{made} peer connections were made within an hour, the limit is {limit} and the browser's is 500: reload the page"
+    )]
+    Spent { made: usize, limit: usize },
+    #[error("this node has as many links as it wants")]
+    Enough,
+}
+
+/// What a new link costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Free,
+    /// This peer's link is given up for it.
+    Of(PeerId),
+}
+
+impl Quota {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            pending: BTreeMap::new(),
+            links: BTreeMap::new(),
+            others: BTreeSet::new(),
+            made: VecDeque::new(),
+            evicted_at: None,
+        }
+    }
+
+    /// Linked peers.
+    pub(crate) fn peers(&self) -> BTreeSet<PeerId> {
+        self.links.values().map(|(peer, _)| *peer).collect()
+    }
+
+    /// An attempt that may make up to `count` peer connections, or one of another kind with `count` 0.
+    pub(crate) fn attempt(&mut self, id: ConnectionId, count: usize, now: Time) -> Result<(), Refused> {
+        if count == 0 {
+            return Ok(());
+        }
+        let (open, limit) = (self.open(), self.limits.connections);
+        if open + count > limit {
+            return Err(Refused::Full { open, limit });
+        }
+        while self.made.front().is_some_and(|&at| now.since(at) >= PERIOD) {
+            self.made.pop_front();
+        }
+        let (made, limit) = (self.made.len(), self.limits.attempts);
+        if made + count > limit {
+            return Err(Refused::Spent { made, limit });
+        }
+        self.made.extend(std::iter::repeat_n(now, count));
+        self.pending.insert(id, count);
+        Ok(())
+    }
+
+    /// The attempt led to something else than a link: to a relay by a peer connection, or anywhere by another transport.
+    pub(crate) fn on_other(&mut self, id: ConnectionId, is_peer_connection: bool) {
+        self.pending.remove(&id);
+        if is_peer_connection {
+            self.others.insert(id);
+        }
+    }
+
+    /// Whether a new link to `peer` has a place. `worth` ranks the links there are; the least is given up when it is our
+    /// turn to make room for somebody who comes to us.
+    pub(crate) fn place<Worth: Ord>(
+        &self,
+        peer: PeerId,
+        inbound: bool,
+        now: Time,
+        worth: impl Fn(PeerId) -> Worth,
+    ) -> Result<Place, Refused> {
+        let peers = self.peers();
+        if peers.len() < self.limits.links || peers.contains(&peer) {
+            return Ok(Place::Free);
+        }
+        if !inbound || self.evicted_at.is_some_and(|at| now.since(at) < EVICTION) {
+            return Err(Refused::Enough);
+        }
+        let young: BTreeSet<PeerId> = self
+            .links
+            .values()
+            .filter(|(_, since)| now.since(*since) < SETTLED)
+            .map(|(peer, _)| *peer)
+            .collect();
+        let settled = peers.difference(&young).copied();
+        settled.min_by_key(|&peer| worth(peer)).map(Place::Of).ok_or(Refused::Enough)
+    }
+
+    /// A link is up, in its [`place`](Self::place).
+    pub(crate) fn on_link(&mut self, id: ConnectionId, peer: PeerId, place: Place, now: Time) {
+        self.pending.remove(&id);
+        self.links.insert(id, (peer, now));
+        if place != Place::Free {
+            self.evicted_at = Some(now);
+        }
+    }
+
+    /// An attempt has failed or a connection is closed.
+    pub(crate) fn on_gone(&mut self, id: ConnectionId) {
+        self.pending.remove(&id);
+        self.links.remove(&id);
+        self.others.remove(&id);
+    }
+
+    fn open(&self) -> usize {
+        self.pending.values().sum::<usize>() + self.links.len() + self.others.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    const NOW: Time = Time::from_micros(1);
+    const LIMITS: Limits = Limits { links: 2, connections: 4, attempts: 6 };
+
+    fn id(number: usize) -> ConnectionId {
+        ConnectionId::new_unchecked(number)
+    }
+
+    fn peer(number: u8) -> PeerId {
+        PeerId([number; 32])
+    }
+
+    fn link(quota: &mut Quota, number: u8, now: Time) {
+        quota.attempt(id(number.into()), 1, now).expect("room");
+        let place = quota.place(peer(number), false, now, |_| 0).expect("room");
+        quota.on_link(id(number.into()), peer(number), place, now);
+    }
+
+    #[test]
+    fn attempts_count_while_they_last() {
+        let mut quota = Quota::new(LIMITS);
+        quota.attempt(id(1), 3, NOW).expect("room");
+        assert_eq!(quota.attempt(id(2), 2, NOW), Err(Refused::Full { open: 3, limit: 4 }));
+        quota.attempt(id(2), 0, NOW).expect("no peer connection");
+        quota.attempt(id(3), 1, NOW).expect("room");
+        quota.on_gone(id(1));
+        quota.on_other(id(3), true);
+        quota.attempt(id(4), 2, NOW).expect("room");
+        assert_eq!(quota.open(), 3);
+    }
+
+    #[test]
+    fn a_page_stops_well_before_its_browser_does() {
+        let mut quota = Quota::new(LIMITS);
+        for number in 0..6 {
+            quota.attempt(id(number), 1, NOW).expect("room");
+            quota.on_gone(id(number));
+        }
+        let spent = quota.attempt(id(6), 1, NOW).expect_err("too many");
+        assert_eq!(spent, Refused::Spent { made: 6, limit: 6 });
+        assert!(spent.to_string().contains("reload"));
+        quota.attempt(id(6), 1, NOW + PERIOD).expect("forgotten");
+    }
+
+    #[test]
+    fn the_least_useful_link_makes_room_once_in_a_while() {
+        let mut quota = Quota::new(LIMITS);
+        link(&mut quota, 1, NOW);
+        link(&mut quota, 2, NOW);
+        let worth = |peer: PeerId| 10 - peer.0[0];
+        assert_eq!(quota.place(peer(3), true, NOW, worth), Err(Refused::Enough), "all are young");
+        let later = NOW + SETTLED;
+        assert_eq!(quota.place(peer(1), true, later, worth), Ok(Place::Free), "linked already");
+        assert_eq!(quota.place(peer(3), false, later, worth), Err(Refused::Enough), "we did not need it");
+        let place = quota.place(peer(3), true, later, worth).expect("room is made");
+        assert_eq!(place, Place::Of(peer(2)));
+        quota.on_link(id(3), peer(3), place, later);
+        quota.on_gone(id(2));
+        assert_eq!(quota.place(peer(4), true, later, worth), Err(Refused::Enough), "not so soon again");
+        assert_eq!(quota.place(peer(4), true, later + EVICTION, worth), Ok(Place::Of(peer(1))));
+        assert_eq!(quota.peers(), [peer(1), peer(3)].into());
+    }
+}
