@@ -12,19 +12,39 @@
 //! | [`protocol`] | what goes over the wire and the state machines behind it: no sockets, no clocks, no libp2p |
 //! | `channel` | [`Channels`] and [`Channel`]: what a backend provides, a peer connection and a data channel |
 //! | `stream`, `muxer` | libp2p's streams and muxer over any backend |
+//! | `transport`, `behaviour`, `handler` | `/webrtc`: [`pair`]; the behaviour finds a way to signal, the transport connects |
+//! | `pipe`, `negotiate`, `sessions` | the way to signal; offer, answer, candidates; who with whom, and how many |
+//! | `web` | the browser's backend |
 #![forbid(unsafe_code)]
 
+mod behaviour;
 mod channel;
+mod handler;
+mod ice;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod memory;
 mod muxer;
+mod negotiate;
+mod pipe;
+mod placed;
 pub mod protocol;
+mod sessions;
 mod stream;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
+mod transport;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
 
 pub use self::{
+    behaviour::{Behaviour, Unreachable},
     channel::{Channel, Channels, Closed, Lost},
+    handler::Failure,
+    ice::IceServer,
     muxer::Muxer,
+    negotiate::{Negotiate, NegotiateError},
+    pipe::{Pipe, Signals},
+    sessions::{Limits, Refusal},
     stream::Stream,
+    transport::{Backend, Config, Error, Transport, pair},
 };

@@ -1,7 +1,9 @@
 //! Peer connections within a process, for tests.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    future::Future,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
@@ -10,11 +12,14 @@ use bytes::Bytes;
 use futures::{
     FutureExt, StreamExt,
     channel::{mpsc, oneshot},
-    future::Shared,
+    future::{Shared, ready},
     task::AtomicWaker,
 };
 
-use crate::{Channel, Channels, Closed, Lost};
+use crate::{
+    Backend, Channel, Channels, Closed, Lost, Negotiate,
+    protocol::{Link, Role},
+};
 
 /// Messages that may wait in one direction.
 pub(crate) const MARK: usize = 4;
@@ -121,5 +126,112 @@ impl Channels for MemoryChannels {
 
     fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
+    }
+}
+
+/// Makes connections that find each other by their descriptions.
+#[derive(Clone, Default)]
+pub(crate) struct Exchange {
+    /// What each answer leads to.
+    answers: Arc<Mutex<BTreeMap<String, MemoryChannels>>>,
+    /// Nothing connects.
+    is_broken: bool,
+}
+
+impl Exchange {
+    pub(crate) fn broken() -> Self {
+        Self { is_broken: true, ..Self::default() }
+    }
+}
+
+/// A [`MemoryChannels`] that has to be negotiated.
+pub(crate) struct MemoryConnection {
+    exchange: Exchange,
+    role: Role,
+    channels: Option<MemoryChannels>,
+    candidates: VecDeque<String>,
+    links: VecDeque<Link>,
+}
+
+impl Backend for Exchange {
+    type Connection = MemoryConnection;
+
+    fn connection(&self, role: Role) -> Result<MemoryConnection, Infallible> {
+        let (candidates, links) = (VecDeque::new(), VecDeque::new());
+        Ok(MemoryConnection { exchange: self.clone(), role, channels: None, candidates, links })
+    }
+}
+
+impl Negotiate for MemoryConnection {
+    type Error = Infallible;
+
+    fn create_offer(&mut self) -> impl Future<Output = Result<String, Infallible>> + Send {
+        ready(Ok("offer".into()))
+    }
+
+    fn create_answer(&mut self) -> impl Future<Output = Result<String, Infallible>> + Send {
+        let (ours, theirs) = MemoryChannels::pair();
+        self.channels = Some(ours);
+        let mut answers = self.exchange.answers.lock().expect("nobody panics");
+        let answer = answers.len().to_string();
+        answers.insert(answer.clone(), theirs);
+        ready(Ok(answer))
+    }
+
+    fn set_local(&mut self, _: String) -> impl Future<Output = Result<(), Infallible>> + Send {
+        self.candidates.push_back("{}".into());
+        ready(Ok(()))
+    }
+
+    fn set_remote(&mut self, sdp: String) -> impl Future<Output = Result<(), Infallible>> + Send {
+        if self.role == Role::Dialer {
+            self.channels = self.exchange.answers.lock().expect("nobody panics").remove(&sdp);
+        }
+        ready(Ok(()))
+    }
+
+    fn add_candidate(&mut self, _: String) -> impl Future<Output = ()> + Send {
+        if !self.exchange.is_broken {
+            self.links.extend([Link::InitOpen, Link::Connected]);
+        }
+        ready(())
+    }
+
+    fn close_init(&mut self) {
+        self.links.push_back(Link::InitClosed);
+    }
+
+    fn poll_candidate(&mut self, _: &mut Context<'_>) -> Poll<String> {
+        self.candidates.pop_front().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn poll_link(&mut self, _: &mut Context<'_>) -> Poll<Link> {
+        self.links.pop_front().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl MemoryConnection {
+    fn channels(&mut self) -> &mut MemoryChannels {
+        self.channels.as_mut().expect("it is connected")
+    }
+}
+
+impl Channels for MemoryConnection {
+    type Channel = MemoryChannel;
+
+    fn open(&mut self) -> Result<MemoryChannel, Lost> {
+        self.channels().open()
+    }
+
+    fn poll_incoming(&mut self, context: &mut Context<'_>) -> Poll<MemoryChannel> {
+        self.channels().poll_incoming(context)
+    }
+
+    fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<Lost> {
+        self.channels().poll_lost(context)
+    }
+
+    fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.channels().poll_close(context)
     }
 }

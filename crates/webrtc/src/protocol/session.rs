@@ -26,6 +26,16 @@ pub enum Role {
     Listener,
 }
 
+impl Role {
+    /// The peer's.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Dialer => Self::Listener,
+            Self::Listener => Self::Dialer,
+        }
+    }
+}
+
 /// What the driver is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
