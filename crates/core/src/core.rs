@@ -98,6 +98,11 @@ impl Core {
         self.mesh.topics_of(peer)
     }
 
+    /// A connected peer is to be a neighbour only where there are few others: a relay, whose uplink all share.
+    pub fn set_last_resort(&mut self, peer: PeerId) {
+        self.mesh.set_last_resort(peer);
+    }
+
     /// Whether a peer is a neighbour in a topic of ours.
     pub fn is_neighbour(&self, peer: PeerId) -> bool {
         self.mesh.is_neighbour(peer)

@@ -195,6 +195,13 @@ impl Mesh {
         }
     }
 
+    /// A connected peer is to be a neighbour only where there are few others: a relay, whose uplink all share.
+    pub fn set_last_resort(&mut self, peer: PeerId) {
+        if self.links.contains_key(&peer) {
+            self.overlay.set_last_resort(peer);
+        }
+    }
+
     fn on_connected(&mut self, peer: PeerId, direction: Direction) {
         self.links.insert(peer, Link::new(direction));
         if !self.record.is_empty() {
@@ -213,6 +220,7 @@ impl Mesh {
     fn on_disconnected(&mut self, peer: PeerId) {
         let Some(link) = self.links.remove(&peer) else { return };
         self.overlay.forget_round_trip(peer);
+        self.overlay.forget_last_resort(peer);
         for topic in link.topics {
             if self.params.of(&topic).mode != Mode::Open && !link.members.contains(&topic) {
                 continue;

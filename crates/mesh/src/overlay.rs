@@ -1,6 +1,7 @@
 //! Who subscribes to what, and which of them are neighbours: GRAFT, PRUNE and back-off after gossipsub v1.1,
 //! <https://github.com/libp2p/specs/blob/master/pubsub/gossipsub/gossipsub-v1.1.md>.
 
+mod last_resort;
 mod proximity;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ pub(crate) struct Overlay {
     subscribers: BTreeMap<Topic, BTreeMap<PeerId, Direction>>,
     /// Of connected peers, as far as it is known.
     round_trips: BTreeMap<PeerId, Duration>,
+    /// Connected peers that are neighbours only where there are few others.
+    last_resorts: BTreeSet<PeerId>,
     /// A mesh has changed since lanes were given.
     is_changed: bool,
 }
@@ -127,6 +130,7 @@ impl Overlay {
         let Some(direction) = self.subscribers.get(topic).and_then(|peers| peers.get(&peer)).copied() else {
             return Grafted::Unknown;
         };
+        let is_spared = self.is_spared(peer, topic);
         let Some(mesh) = self.topics.get_mut(topic).filter(|mesh| mesh.is_subscribed) else {
             return Grafted::Unknown;
         };
@@ -142,9 +146,15 @@ impl Overlay {
         // Links that we chose ourselves are welcome beyond the limit, so that inbound peers cannot fill the mesh.
         let is_full = mesh.mesh.len() >= params.of(topic).mesh_max && direction == Direction::Inbound;
         let is_unwelcome = !scores.is_welcome(peer) && others >= ENOUGH;
-        if is_full || is_unwelcome {
-            mesh.backoff.insert(peer, now + PRUNE_BACKOFF);
-            return Grafted::Refused(if is_unwelcome { Refusal::Unwelcome } else { Refusal::Full });
+        let refusal = match () {
+            () if is_unwelcome => Some(Refusal::Unwelcome),
+            () if is_spared => Some(Refusal::Spared),
+            () if is_full => Some(Refusal::Full),
+            () => None,
+        };
+        if let Some(refusal) = refusal {
+            mesh.backoff.insert(peer, now + refusal.backoff());
+            return Grafted::Refused(refusal);
         }
         mesh.mesh.insert(peer);
         self.is_changed = true;
@@ -177,7 +187,8 @@ impl Overlay {
         let count = count.max(scene.params.of(topic).mesh_target);
         let missing = count.saturating_sub(audience.len());
         let others = known.into_iter().flat_map(BTreeMap::keys).copied();
-        let others = others.filter(|peer| !audience.contains(peer)).collect();
+        let others =
+            others.filter(|peer| !audience.contains(peer) && !self.is_spared(*peer, topic)).collect();
         audience.extend(sample(others, missing, scene.rng));
         if !self.is_subscribed(topic) && !audience.is_empty() {
             let mesh = self.topics.entry(topic.clone()).or_default();

@@ -160,6 +160,18 @@ pub enum Refusal {
     TooSoon,
     /// The topic is closed, and it has not proved to be a member.
     Outsider,
+    /// It is a last resort, and others are there.
+    Spared,
+}
+
+impl Refusal {
+    /// How long neither side grafts the other again.
+    pub(crate) fn backoff(self) -> Duration {
+        match self {
+            Self::Spared => LEAVE_BACKOFF,
+            _ => PRUNE_BACKOFF,
+        }
+    }
 }
 
 /// Why a neighbour is one no longer.
@@ -175,6 +187,8 @@ pub enum Parting {
     Unwelcome,
     /// It sent nothing, and others are there.
     Idle,
+    /// It is a last resort, and others are there.
+    Spared,
     /// We left the topic.
     Left,
 }
@@ -183,7 +197,7 @@ impl Parting {
     /// How long neither side grafts the other again.
     pub(crate) fn backoff(self) -> Duration {
         match self {
-            Self::Left => LEAVE_BACKOFF,
+            Self::Left | Self::Spared => LEAVE_BACKOFF,
             Self::Idle => IDLE_BACKOFF,
             _ => PRUNE_BACKOFF,
         }
@@ -192,7 +206,7 @@ impl Parting {
 
 /// gossipsub v1.1: one minute.
 pub(crate) const PRUNE_BACKOFF: Duration = Duration::from_secs(60);
-/// gossipsub v1.1: ten seconds after leaving a topic.
+/// gossipsub v1.1: ten seconds after leaving a topic. Who is spared may be needed soon.
 const LEAVE_BACKOFF: Duration = Duration::from_secs(10);
 /// For others to have their turn. Guess.
 const IDLE_BACKOFF: Duration = Duration::from_secs(300);

@@ -111,6 +111,11 @@ impl Behaviour {
         self.links.outlet(peer).is_some()
     }
 
+    /// `peer` relays for others: a neighbour of last resort.
+    pub(crate) fn set_last_resort(&mut self, peer: PeerId) {
+        self.core.set_last_resort(peer);
+    }
+
     /// Topics that `peer` subscribes to and that we know of as well.
     pub(crate) fn topics_of(&self, peer: PeerId) -> Vec<Topic> {
         self.core.topics_of(peer).cloned().collect()

@@ -70,6 +70,7 @@ pub(crate) struct Driver {
     peers: Peers,
     relays: Relays,
     alarm: Alarm,
+    is_relay: bool,
     /// None for a node that others can dial.
     reservations: Option<Reservations>,
     resumed: Resumed,
@@ -132,6 +133,7 @@ impl Driver {
             peers: Peers::default(),
             relays: Relays::new(config.relays, platform::entropy()?, platform::now().time),
             alarm: Alarm::default(),
+            is_relay: config.serve_relay,
             reservations: (config.listen.is_empty() && !config.serve_relay).then(Reservations::default),
             resumed: Resumed::new(),
             introductions: Introductions::new(platform::entropy()?),
@@ -347,11 +349,20 @@ impl Driver {
 
     fn on_identified(&mut self, peer: NetPeerId, info: &identify::Info) {
         self.peers.on_identified(peer, info);
+        self.spare(peer);
         let Some(address) = self.relays.address(peer) else { return };
         if let Some(places) = &mut self.reservations
             && self.peers.get(peer).relays
         {
             places.on_relay(peer, address, platform::now().time);
+        }
+    }
+
+    /// A relay's uplink is everybody's. Relays do not spare each other.
+    fn spare(&mut self, peer: NetPeerId) {
+        let is_relay = self.peers.get(peer).relays || self.relays.contains(peer);
+        if let Some(id) = core_id(peer).filter(|_| is_relay && !self.is_relay) {
+            self.hub().set_last_resort(id);
         }
     }
 
@@ -366,6 +377,7 @@ impl Driver {
                 let events = self.relays.on_link_up(net_id(peer), now);
                 self.tell(events);
                 self.introductions.on_link_up(net_id(peer), now);
+                self.spare(net_id(peer));
             }
             behaviour::Event::LinkDown { peer, reason } => {
                 let linked = self.hub().routes().count();

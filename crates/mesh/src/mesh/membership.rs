@@ -224,7 +224,7 @@ impl Mesh {
                 self.refuse(peer, &topic, why);
                 match why {
                     Refusal::Full => self.introduce(peer, &topic),
-                    Refusal::Unwelcome | Refusal::Outsider => {}
+                    Refusal::Unwelcome | Refusal::Outsider | Refusal::Spared => {}
                     Refusal::TooSoon => return Err(Offence::minor("graft within the back-off")),
                 }
             }
@@ -234,7 +234,7 @@ impl Mesh {
 
     fn refuse(&mut self, peer: PeerId, topic: &Topic, why: Refusal) {
         self.outbox.trace(Trace::GraftRefused { peer, why });
-        let backoff_ms = crate::trace::PRUNE_BACKOFF.as_millis();
+        let backoff_ms = why.backoff().as_millis();
         self.send(peer, Body::Prune(frame::Prune { topic: topic.as_str().into(), backoff_ms }));
     }
 

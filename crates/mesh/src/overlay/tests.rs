@@ -231,3 +231,30 @@ fn who_never_sends_makes_room_for_others() {
     assert_eq!(fixture.graft(10), Grafted::Refused(Refusal::TooSoon));
     assert_eq!(look(&mut fixture), 0, "the new ones have not had their time");
 }
+
+#[test]
+fn a_last_resort_is_a_neighbour_only_among_few() {
+    let mut fixture = Fixture::new(3, Direction::Inbound);
+    fixture.overlay.set_last_resort(peer(0));
+    assert_eq!(fixture.fill().len(), 3, "few others");
+    fixture.know([3], Direction::Inbound);
+    assert_eq!(fixture.graft(3), Grafted::Accepted);
+    assert_eq!(fixture.maintain(), [], "a few others");
+    fixture.know([4], Direction::Inbound);
+    assert_eq!(fixture.graft(4), Grafted::Accepted);
+    let topic = fixture.topic.clone();
+    let spared = Change::Prune { peer: peer(0), topic, why: Parting::Spared };
+    assert_eq!(fixture.maintain(), [spared]);
+    fixture.now = fixture.now + Parting::Spared.backoff();
+    assert_eq!(fixture.graft(0), Grafted::Refused(Refusal::Spared));
+    let few = CheckedParams::default().mesh_target;
+    assert!(!fixture.with(|overlay, topic, scene| overlay.audience(topic, few, scene)).contains(&peer(0)));
+
+    for at in [3, 4] {
+        fixture.overlay.on_peer_left(peer(at), &fixture.topic);
+    }
+    assert_eq!(fixture.maintain(), [], "it waits, as it was told");
+    fixture.now = fixture.now + Refusal::Spared.backoff();
+    let topic = fixture.topic.clone();
+    assert_eq!(fixture.maintain(), [Change::Graft { peer: peer(0), topic }]);
+}

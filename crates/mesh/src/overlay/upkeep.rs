@@ -73,7 +73,10 @@ impl Overlay {
                 !mesh.mesh.contains(peer) && mesh.backoff.get(peer).is_none_or(|&until| until <= now)
             })
         };
-        known.map(|(&peer, &direction)| (peer, direction)).filter(move |(peer, _)| may(peer))
+        let has_others = self.has_others(topic);
+        known
+            .map(|(&peer, &direction)| (peer, direction))
+            .filter(move |(peer, _)| may(peer) && !(has_others && self.last_resorts.contains(peer)))
     }
 
     pub(super) fn is_outbound(&self, peer: PeerId, topic: &Topic) -> bool {
@@ -115,6 +118,7 @@ impl Overlay {
         let topics: Vec<Topic> = self.subscriptions().cloned().collect();
         for topic in &topics {
             changes.extend(self.weed(topic, scene));
+            changes.extend(self.spare(topic, scene));
             let count = self.mesh(topic).count();
             let params = scene.params.of(topic);
             if count < params.mesh_min.midpoint(params.mesh_target) {
