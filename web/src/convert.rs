@@ -1,7 +1,7 @@
 //! What crosses, and how. The TypeScript section at the end says the same for the other side.
 
 use braidcast_net::{
-    Config, Event, Identity, Link, Message, Multiaddr, Payload, PeerInfo, Progress, PublishError,
+    Config, Event, IceServer, Identity, Link, Message, Multiaddr, Payload, PeerInfo, Progress, PublishError,
     PublishFailed, Published, StartError, Stopped, wire::TopicError,
 };
 use js_sys::Uint8Array;
@@ -14,6 +14,15 @@ use wasm_bindgen::prelude::*;
 pub(crate) struct Settings {
     relays: Vec<String>,
     max_message_bytes: Option<usize>,
+    ice_servers: Vec<Server>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Server {
+    urls: Vec<String>,
+    username: Option<String>,
+    credential: Option<String>,
 }
 
 impl Settings {
@@ -24,10 +33,17 @@ impl Settings {
     pub(crate) fn into_config(self, identity: Identity) -> Result<Config, Failure> {
         let mut config = Config::new(identity);
         config.relays = self.relays.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?;
+        config.ice_servers = self.ice_servers.into_iter().map(IceServer::from).collect();
         if let Some(bytes) = self.max_message_bytes {
             config.mesh.message_bytes = bytes;
         }
         Ok(config)
+    }
+}
+
+impl From<Server> for IceServer {
+    fn from(Server { urls, username, credential }: Server) -> Self {
+        Self { urls, username, credential }
     }
 }
 
@@ -279,7 +295,8 @@ pub(crate) fn to_js(value: &impl Serialize) -> JsValue {
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-export interface WasmSettings { relays: string[]; maxMessageBytes?: number }
+export interface WasmIceServer { urls: string[]; username?: string; credential?: string }
+export interface WasmSettings { relays: string[]; maxMessageBytes?: number; iceServers: WasmIceServer[] }
 export interface WasmFailure { code: string; message: string; size?: number; limit?: number }
 export interface WasmPublished { id: string; peers: number }
 export interface WasmPeer {

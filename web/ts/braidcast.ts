@@ -3,6 +3,7 @@ import { toContent, type Publishable } from "./content.js";
 import { Emitter } from "./emitter.js";
 import { Engine, type WasmSource } from "./engine.js";
 import { ConfigError, StoppedError, UnsupportedError } from "./errors.js";
+import { toIceServers, type IceServer } from "./ice.js";
 import { Message } from "./message.js";
 import { resolveRelays } from "./relays.js";
 import { Subscriptions, type Sink } from "./subscriptions.js";
@@ -24,6 +25,10 @@ export interface StartOptions {
   identitySeed?: Uint8Array;
   /** Longest payload to publish or to accept, in bytes; 64 MiB when not given. Use one value in all nodes. */
   maxMessageBytes?: number;
+  /** STUN and TURN servers for direct links between pages, as in the browser's `RTCConfiguration`; none when not given.
+   * Without one, pages find each other in one network, and where one of them has a public address. A STUN server sees
+   * this page's address, a TURN server also whom it talks to. */
+  iceServers?: readonly IceServer[];
   /** Gives up starting. A started node is ended with `stop()`. */
   signal?: AbortSignal;
   /** Where the wasm module comes from, when not from beside this package. The first node of a page decides. */
@@ -83,10 +88,11 @@ export class Braidcast {
     if (!Number.isSafeInteger(maxMessageBytes) || maxMessageBytes < 1) {
       throw new ConfigError(`maxMessageBytes is ${maxMessageBytes}, expected a positive whole number`);
     }
+    const iceServers = toIceServers(options.iceServers ?? []);
     const seed = options.identitySeed ?? crypto.getRandomValues(new Uint8Array(32));
     const [engine, relays] = await Promise.all([Engine.load(source), resolveRelays(options.relays ?? [], signal)]);
     signal?.throwIfAborted();
-    const wasm = await engine.wait(() => WasmNode.start({ relays, maxMessageBytes }, seed));
+    const wasm = await engine.wait(() => WasmNode.start({ relays, maxMessageBytes, iceServers }, seed));
     return new this(engine, wasm, { relays, maxMessageBytes });
   }
 

@@ -1,6 +1,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use braidcast_core::{mesh, wire::Identity};
+use braidcast_webrtc::IceServer;
 use libp2p::Multiaddr;
 
 /// What a node is told at its start.
@@ -17,6 +18,9 @@ pub struct Config {
     pub external: Vec<Multiaddr>,
     /// Relay circuits for others and introduce newcomers to each other. Native only.
     pub serve_relay: bool,
+    /// STUN and TURN servers for direct links; none unless said. A STUN server sees this node's address, a TURN server
+    /// also who it talks to.
+    pub ice_servers: Vec<IceServer>,
     /// What others may have of this relay.
     pub circuits: CircuitLimits,
     /// Most connections at once; 0 for the default, which is 1,024 when serving as relay and 64 otherwise.
@@ -39,6 +43,7 @@ impl Config {
             listen: Vec::new(),
             external: Vec::new(),
             serve_relay: false,
+            ice_servers: Vec::new(),
             circuits: CircuitLimits::default(),
             max_peers: 0,
             mesh: mesh::Config::default(),

@@ -136,7 +136,7 @@ impl Driver {
             is_relay: config.serve_relay,
             reservations: (config.listen.is_empty() && !config.serve_relay).then(Reservations::default),
             resumed: Resumed::new(),
-            introductions: Introductions::new(platform::entropy()?),
+            introductions: Introductions::new(platform::entropy()?, platform::dials),
             wanted_peers,
             announce_listeners: config.serve_relay && config.external.is_empty(),
             recorded: Vec::new(),

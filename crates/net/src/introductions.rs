@@ -49,6 +49,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 pub(crate) struct Introductions {
     known: BTreeMap<PeerId, Known>,
     dialing: BTreeMap<ConnectionId, PeerId>,
+    /// What this platform can dial.
+    dials: fn(&Route) -> bool,
     rng: Rng,
     checks: usize,
     period_ends: Time,
@@ -65,10 +67,11 @@ struct Known {
 }
 
 impl Introductions {
-    pub(crate) fn new(seed: [u8; 32]) -> Self {
+    pub(crate) fn new(seed: [u8; 32], dials: fn(&Route) -> bool) -> Self {
         Self {
             known: BTreeMap::new(),
             dialing: BTreeMap::new(),
+            dials,
             rng: Rng::from_seed(seed),
             checks: 0,
             period_ends: Time::default(),
@@ -86,10 +89,11 @@ impl Introductions {
                 return;
             }
             self.checks += 1;
-            let Some((peer, addresses)) = verified(&record) else {
+            let Some((peer, mut addresses)) = verified(&record) else {
                 tracing::debug!("introduction refused: no signed peer record of ours");
                 continue;
             };
+            addresses.retain(|address| route(address).is_ok_and(|route| (self.dials)(&route)));
             if !addresses.is_empty() && wanted(peer) {
                 self.remember(peer, addresses, now);
             }
@@ -246,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_record_leads_to_its_signer_once() {
-        let mut introductions = Introductions::new([0; 32]);
+        let mut introductions = Introductions::new([0; 32], |_| true);
         introductions.offer(vec![record(1), record(1)], NOW, |_| true);
         let peer = key(1).public().to_peer_id();
         assert!(introductions.dial(NOW, 8, |linked| linked == peer).is_none());
@@ -257,7 +261,7 @@ mod tests {
 
     #[test]
     fn each_failure_doubles_the_wait_but_for_chance() {
-        let mut introductions = Introductions::new([0; 32]);
+        let mut introductions = Introductions::new([0; 32], |_| true);
         introductions.offer(vec![record(1)], NOW, |_| true);
         let mut now = NOW;
         for failures in 0..12 {
@@ -274,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_link_that_lasted_is_made_again_soon() {
-        let mut introductions = Introductions::new([0; 32]);
+        let mut introductions = Introductions::new([0; 32], |_| true);
         introductions.offer(vec![record(1)], NOW, |_| true);
         let peer = key(1).public().to_peer_id();
         for _ in 0..4 {
@@ -293,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_least_promising_is_forgotten() {
-        let mut introductions = Introductions::new([0; 32]);
+        let mut introductions = Introductions::new([0; 32], |_| true);
         for seeds in [1..=KNOWN as u8, KNOWN as u8 + 1..=KNOWN as u8 + 1] {
             introductions.offer(seeds.map(record).collect(), NOW, |_| true);
             let dial = introductions.dial(NOW, 8, NOBODY).expect("somebody");
@@ -306,7 +310,7 @@ mod tests {
 
     #[test]
     fn dials_are_bounded() {
-        let mut introductions = Introductions::new([0; 32]);
+        let mut introductions = Introductions::new([0; 32], |_| true);
         introductions.offer((1..=100).map(record).collect(), NOW, |_| true);
         assert_eq!(introductions.known.len(), CHECKS.min(KNOWN));
         let dials: Vec<_> = std::iter::from_fn(|| introductions.dial(NOW, 100, NOBODY)).collect();
@@ -318,7 +322,7 @@ mod tests {
 
     #[test]
     fn one_way_through_a_relay_is_tried_at_a_time() {
-        let mut introductions = Introductions::new([0; 32]);
+        let mut introductions = Introductions::new([0; 32], |_| true);
         let relay = key(9).public().to_peer_id();
         let ways =
             [1, 2].map(|port| address(&format!("/ip4/192.0.2.1/tcp/{port}/p2p/{relay}/p2p-circuit/webrtc")));
@@ -332,7 +336,7 @@ mod tests {
 
     #[test]
     fn checks_are_bounded() {
-        let mut introductions = Introductions::new([0; 32]);
+        let mut introductions = Introductions::new([0; 32], |_| true);
         introductions.offer(vec![Bytes::new(); CHECKS], NOW, |_| true);
         introductions.offer(vec![record(1)], NOW, |_| true);
         assert!(introductions.dial(NOW, 8, NOBODY).is_none());

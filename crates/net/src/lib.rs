@@ -61,6 +61,7 @@ pub use braidcast_core::{
     rlnc,
     wire::{self, Identity, MessageId, PeerId, Topic},
 };
+pub use braidcast_webrtc::IceServer;
 pub use libp2p::Multiaddr;
 
 pub use self::{

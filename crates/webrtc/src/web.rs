@@ -7,11 +7,17 @@ mod channel;
 mod connection;
 mod listener;
 
+use js_sys::Reflect;
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::{Backend, IceServer, Lost, protocol::Role};
 
 pub use self::{channel::DataChannel, connection::Connection};
+
+/// Whether there is WebRTC here. There is none in workers, in Node.js, or where the user has turned it off.
+pub fn is_available() -> bool {
+    Reflect::has(&js_sys::global(), &"RTCPeerConnection".into()).unwrap_or(false)
+}
 
 /// Makes the browser's peer connections.
 #[derive(Clone, Debug, Default)]

@@ -28,7 +28,8 @@ use libp2p::{
 };
 
 use crate::{
-    Config, StartError, address,
+    Config, StartError,
+    address::{self, Route},
     behaviour::Behaviour,
     muxer::Hasty,
     quota::Limits,
@@ -203,6 +204,11 @@ fn relay_config(config: &Config) -> relay::Config {
     .reservation_rate_per_ip(limits.per_ip, interval(limits.per_ip))
     .circuit_src_per_peer(limits.per_peer, interval(limits.per_peer))
     .circuit_src_per_ip(limits.per_ip, interval(limits.per_ip))
+}
+
+/// Whether an address of this kind can be dialled here.
+pub(crate) fn dials(route: &Route) -> bool {
+    *route != Route::WebRtc
 }
 
 /// Nothing here limits peer connections but what limits all connections.

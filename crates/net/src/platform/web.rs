@@ -10,12 +10,14 @@ use std::{
 };
 
 use braidcast_core::machine::{Duration, Now, Time, WallTime};
+use braidcast_webrtc::web::{self, Browser};
 use js_sys::{Function, Reflect};
 use libp2p::{
     Swarm, Transport, connection_limits,
     core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
     identify,
     identity::Keypair,
+    multiaddr::Protocol,
     noise, ping, relay,
     swarm::{Config as SwarmConfig, NetworkBehaviour},
 };
@@ -50,6 +52,7 @@ pub(crate) struct Network {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     circuits: relay::client::Behaviour,
+    signalling: braidcast_webrtc::Behaviour,
 }
 
 /// Both clocks.
@@ -95,6 +98,15 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Whether an address of this kind can be dialled here.
+pub(crate) fn dials(route: &Route) -> bool {
+    match route {
+        Route::WebSocket { .. } | Route::Circuit => true,
+        Route::WebRtc => web::is_available(),
+        Route::Tcp | Route::Quic => false,
+    }
+}
+
 /// So few that a page with a thousand others stays quick, and far below Chromium's 500 in a page's life, which counts what
 /// is closed and not collected yet. Guesses.
 pub(crate) fn quota(config: &Config) -> Limits {
@@ -117,22 +129,44 @@ pub(crate) fn swarm(
     let noise = noise::Config::new(keypair).map_err(|error| StartError::Platform(error.to_string()))?;
     let local = keypair.public().to_peer_id();
     let (circuit, circuits) = relay::client::new(local);
-    let transport = circuit
+    let relayed = circuit
         .or_transport(websocket::Transport)
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(super::yamux())
         .map(|(peer, muxer), _| (peer, Hasty::boxed(StreamMuxerBox::new(muxer))));
+    let browser = Browser { servers: config.ice_servers.clone() };
+    let (direct, signalling) = braidcast_webrtc::pair(local, browser, webrtc_config(config));
+    // First, because the transport of circuits would take its addresses for its own.
+    let transport = direct
+        .map(|(peer, muxer), _| (peer, Hasty::boxed(StreamMuxerBox::new(muxer))))
+        .or_transport(relayed)
+        .map(|either, _| either.into_inner());
     let network = Network {
         limits: super::limits(config),
         hub,
         identify: super::identify(config, keypair),
         ping: super::ping(),
         circuits,
+        signalling,
     };
     let settings = super::swarm_config(SwarmConfig::with_wasm_executor());
     let transport = TransportTimeout::new(transport, super::CONNECTING).boxed();
-    Ok(Swarm::new(transport, network, local, settings))
+    let mut swarm = Swarm::new(transport, network, local, settings);
+    if web::is_available() {
+        swarm.listen_on(Protocol::WebRTC.into()).expect("it listens once");
+    }
+    Ok(swarm)
+}
+
+/// As many as the quota allows, which knows which of them to prefer.
+fn webrtc_config(config: &Config) -> braidcast_webrtc::Config {
+    let connections = quota(config).connections;
+    braidcast_webrtc::Config {
+        timeout: super::CONNECTING,
+        limits: braidcast_webrtc::Limits { sessions: connections, connections },
+        streams: super::STREAMS,
+    }
 }
 
 /// Ready at once by default; from [`yield_now`], after the event loop had its turn: input, painting, sockets.

@@ -60,15 +60,14 @@ struct State {
 impl Connection {
     /// A fresh one. Fails where there is no WebRTC: in workers, in Node.js, or where it is forbidden.
     pub(super) fn new(servers: &[IceServer], role: Role) -> Result<Self, Error> {
-        let global = js_sys::global();
-        if !Reflect::has(&global, &"RTCPeerConnection".into()).unwrap_or(false) {
+        if !super::is_available() {
             return Err(Error::Missing);
         }
         let connection =
             RtcPeerConnection::new_with_configuration(&configuration(servers)).map_err(Error::refused)?;
         let (state, bytes) = (Rc::<RefCell<State>>::default(), Rc::<Cell<usize>>::default());
         let mut listeners = attach(&connection, &state, &bytes);
-        if let Ok(window) = global.dyn_into::<EventTarget>() {
+        if let Ok(window) = js_sys::global().dyn_into::<EventTarget>() {
             // The browser drops a page's connections without a word; the peer would miss us for 20 s.
             listeners.push(on_page_hide(&window, &connection, &state));
         }

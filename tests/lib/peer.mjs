@@ -1,0 +1,114 @@
+import { packagePage } from "./site.mjs";
+import { within } from "./process.mjs";
+
+/** A page with one node of the npm package, which takes part in one topic. */
+export class Peer {
+  /** `init` runs in the page before anything else. */
+  static async open(t, context, relays, topic, { init } = {}) {
+    if (init) await context.addInitScript(init);
+    const peer = new Peer();
+    const { page, complaints } = await packagePage(t, context);
+    peer.page = page;
+    peer.complaints = complaints;
+    peer.id = await page.evaluate(start, { relays, topic });
+    return peer;
+  }
+
+  /** Sends a text. */
+  say(text) {
+    return this.page.evaluate((text) => topic.publish(text), text);
+  }
+
+  /** Sends bytes that do not compress, named; their SHA-256. */
+  sendNoise(name, bytes) {
+    return this.page.evaluate(sendNoise, { name, bytes });
+  }
+
+  /** Waits for a text from another. */
+  hears(text) {
+    return this.#wait(`"${text}"`, (text) => heard.until(() => heard.texts.has(text)), text);
+  }
+
+  /** Waits for bytes of this name; their SHA-256. */
+  receives(name) {
+    return this.#wait(name, (name) => heard.until(() => heard.files.get(name)), name);
+  }
+
+  /** Waits until `count` other pages are linked directly, or these are; their ids. */
+  linked(to) {
+    return this.#wait(`direct links to ${to}`, linked, to);
+  }
+
+  /** Waits until the node has lost all its relays. */
+  alone() {
+    return this.#wait("the loss of the relay", () => heard.until(() => node.relays().every(({ state }) => state === "lost")));
+  }
+
+  peers() {
+    return this.page.evaluate(() => node.peers());
+  }
+
+  stats() {
+    return this.page.evaluate(() => node.stats());
+  }
+
+  /** As a promise, so that what takes long fails with what it waited for and who was there. */
+  async #wait(what, task, argument) {
+    return within(this.page.evaluate(task, argument), what).catch(async (error) => {
+      const peers = (await this.peers()).map(({ id, link }) => `${id} ${link}`);
+      throw new Error(`${error.message}; ${this.id} has ${peers.join(", ") || "no peers"}`);
+    });
+  }
+}
+
+async function start({ relays, topic: name }) {
+  const node = (globalThis.node = await braidcast.Braidcast.start({ relays }));
+  const topic = (globalThis.topic = node.topic(name));
+  const checks = new Set();
+  const check = () => checks.forEach((check) => check());
+  globalThis.sha256 = async (bytes) => {
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  };
+  globalThis.heard = {
+    texts: new Set(),
+    files: new Map(),
+    /** Settles with what `look` finds, now or after an event. */
+    until: (look) =>
+      new Promise((resolve, reject) => {
+        const check = async () => {
+          const found = await look();
+          if (!found) return;
+          checks.delete(once);
+          resolve(found);
+        };
+        const once = () => check().catch(reject);
+        checks.add(once);
+        once();
+      }),
+  };
+  node.on("peer", check);
+  node.on("relay", check);
+  topic.subscribe(async (message) => {
+    if (message.name) heard.files.set(message.name, await sha256(message.bytes));
+    else heard.texts.add(message.text());
+    check();
+  });
+  await topic.ready();
+  return node.id;
+}
+
+async function sendNoise({ name, bytes }) {
+  const noise = new Uint8Array(bytes);
+  for (let at = 0; at < bytes; at += 65536) crypto.getRandomValues(noise.subarray(at, at + 65536));
+  await topic.publish(noise, { name });
+  return sha256(noise);
+}
+
+function linked(to) {
+  return heard.until(async () => {
+    const direct = (await node.peers()).filter(({ link }) => link === "direct").map(({ id }) => id);
+    const enough = typeof to === "number" ? direct.length >= to : to.every((id) => direct.includes(id));
+    return enough && direct;
+  });
+}
