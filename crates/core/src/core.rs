@@ -5,10 +5,12 @@ use braidcast_machine::{
 };
 use braidcast_mesh::{self as mesh, Mesh};
 use braidcast_wire::{Identity, PeerId, Topic};
+use bytes::Bytes;
 
 use crate::{
+    carry::{self, Carriage, Duty},
     flow::{ACK_DELAY, LinkFlow},
-    frame::{Body, Frame},
+    frame::{Body, Carry, Frame},
     pace::Pace,
 };
 
@@ -24,6 +26,16 @@ pub struct Config {
 pub enum Command {
     /// Of the mesh.
     Mesh(mesh::Command),
+    /// Have signalling carried to a peer; by whom is the caller's choice among the neighbours. Not answered, unless by
+    /// [`Event::Uncarried`].
+    Carry {
+        /// Who is to carry it.
+        carrier: PeerId,
+        /// Whom to.
+        target: PeerId,
+        /// Encrypted to the target, at most [`SEALED_BYTES`](braidcast_wire::limits::SEALED_BYTES).
+        sealed: Bytes,
+    },
 }
 
 /// What the application is told.
@@ -31,6 +43,22 @@ pub enum Command {
 pub enum Event {
     /// By the mesh.
     Mesh(mesh::Event),
+    /// Signalling came, by way of a neighbour.
+    Carried {
+        /// Who brought it.
+        carrier: PeerId,
+        /// Who signed it.
+        origin: PeerId,
+        /// Encrypted to us, or else nonsense.
+        sealed: Bytes,
+    },
+    /// Signalling was not carried: the two are no neighbours, or the carrier is none of ours.
+    Uncarried {
+        /// Who was to carry it.
+        carrier: PeerId,
+        /// Whom to.
+        target: PeerId,
+    },
 }
 
 /// One link as flow control sees it.
@@ -53,7 +81,9 @@ pub struct LinkInfo {
 /// A whole node without input or output.
 #[derive(Debug)]
 pub struct Core {
+    identity: Identity,
     mesh: Mesh,
+    carriage: Carriage,
     links: BTreeMap<PeerId, LinkFlow>,
     uplink: Pace,
     /// Acknowledgements and offences of ours; the mesh has its own.
@@ -67,7 +97,9 @@ impl Core {
     /// A node with this key. `seed` feeds the only generator.
     pub fn new(config: Config, identity: Identity, seed: [u8; 32]) -> Self {
         Self {
-            mesh: Mesh::new(config.mesh, identity, seed),
+            mesh: Mesh::new(config.mesh, identity.clone(), seed),
+            identity,
+            carriage: Carriage::default(),
             links: BTreeMap::new(),
             uplink: Pace::of_uplink(),
             outbox: Outbox::new(braidcast_wire::limits::PEERS),
@@ -101,6 +133,11 @@ impl Core {
     /// A connected peer is to be a neighbour only where there are few others: a relay, whose uplink all share.
     pub fn set_last_resort(&mut self, peer: PeerId) {
         self.mesh.set_last_resort(peer);
+    }
+
+    /// The signed record that a connected peer showed, unverified.
+    pub fn record_of(&self, peer: PeerId) -> Option<&Bytes> {
+        self.mesh.record_of(peer)
     }
 
     /// Whether a peer is a neighbour in a topic of ours.
@@ -139,7 +176,36 @@ impl Core {
                 flow.on_pong(now.time, number);
                 flow.round_trip().into_iter().for_each(|rtt| self.mesh.set_round_trip(peer, rtt));
             }
+            Some(Body::Carry(carry)) => self.on_carry(now.time, peer, carry),
+            Some(Body::Uncarried(target)) => match carry::key(&target) {
+                Ok(target) => self.outbox.event(Event::Uncarried { carrier: peer, target }),
+                Err(offence) => self.mesh.punish(peer, offence, now.time),
+            },
             None => {}
+        }
+    }
+
+    fn on_carry(&mut self, now: Time, peer: PeerId, carry: Carry) {
+        match self.carriage.judge(now, self.identity.peer_id(), peer, &carry) {
+            Ok(Duty::Take { origin, sealed }) => {
+                if self.mesh.conduct(origin).banned_until <= now {
+                    self.outbox.event(Event::Carried { carrier: peer, origin, sealed });
+                }
+            }
+            Ok(Duty::Pass(target)) if self.links.contains_key(&target) => {
+                self.outbox.send(target, Body::Carry(carry).into());
+            }
+            Ok(Duty::Pass(_)) => self.outbox.send(peer, Body::Uncarried(carry.target).into()),
+            Err(offence) => self.mesh.punish(peer, offence, now),
+        }
+    }
+
+    fn have_carried(&mut self, carrier: PeerId, target: PeerId, sealed: Bytes) {
+        if self.links.contains_key(&carrier) {
+            let carry = carry::carry(&self.identity, target, sealed);
+            self.outbox.send(carrier, Body::Carry(carry).into());
+        } else {
+            self.outbox.event(Event::Uncarried { carrier, target });
         }
     }
 
@@ -169,10 +235,14 @@ impl Machine for Core {
                 if let Some(flow) = self.links.remove(&peer) {
                     self.uplink.lost(flow.in_flight());
                 }
+                self.carriage.on_disconnected(peer);
                 self.mesh.handle(now, Input::Disconnected { peer });
             }
             Input::Received { peer, frame } => self.on_received(now, peer, frame),
             Input::Command(Command::Mesh(command)) => self.mesh.handle(now, Input::Command(command)),
+            Input::Command(Command::Carry { carrier, target, sealed }) => {
+                self.have_carried(carrier, target, sealed);
+            }
             Input::Tick => self.mesh.handle(now, Input::Tick),
         }
         if self.ack_at.is_some_and(|at| at <= now.time) {

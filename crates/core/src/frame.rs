@@ -1,12 +1,13 @@
 //! The envelope: which protocol a frame belongs to.
 
 use braidcast_mesh as mesh;
+use bytes::Bytes;
 
 /// One frame on one of the two streams of a link.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
     /// Whose it is; `None` is a frame of a later version, and ignored.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6")]
     pub body: Option<Body>,
 }
 
@@ -26,6 +27,30 @@ pub enum Body {
     /// The answer, with the same number.
     #[prost(uint64, tag = "4")]
     Pong(u64),
+    /// From its origin: to be passed on to its target, which is a neighbour of the receiver. From anybody else: for the
+    /// receiver.
+    #[prost(message, tag = "5")]
+    Carry(Carry),
+    /// The answer when the target, whose public key this is, is no neighbour.
+    #[prost(bytes = "bytes", tag = "6")]
+    Uncarried(Bytes),
+}
+
+/// Signalling between two peers that share a neighbour, which carries it and can neither read nor change it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Carry {
+    /// Who says it: its public key, 32 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub origin: Bytes,
+    /// Whom to: its public key, 32 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub target: Bytes,
+    /// Encrypted to the target, at most [`SEALED_BYTES`](braidcast_wire::limits::SEALED_BYTES); opaque here.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub sealed: Bytes,
+    /// The origin's, over origin, target and sealed bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub signature: Bytes,
 }
 
 impl Frame {

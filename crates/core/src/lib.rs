@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod carry;
 mod core;
 mod flow;
 pub mod frame;

@@ -278,7 +278,8 @@ impl Room {
     }
 
     fn collect(&mut self) {
-        for (_, node, Event::Mesh(event)) in self.world.take_events() {
+        for (_, node, event) in self.world.take_events() {
+            let Event::Mesh(event) = event else { continue };
             match event {
                 mesh::Event::Published { ticket, id, .. } => {
                     self.published.insert(ticket, id);

@@ -168,6 +168,11 @@ impl Mesh {
         self.scores.of(peer)
     }
 
+    /// The signed record that a connected peer showed, unverified.
+    pub fn record_of(&self, peer: PeerId) -> Option<&Bytes> {
+        self.links.get(&peer)?.record.as_ref()
+    }
+
     /// Whether a peer is a neighbour in a topic of ours.
     pub fn is_neighbour(&self, peer: PeerId) -> bool {
         self.overlay.subscriptions().any(|topic| self.neighbours(topic).any(|neighbour| neighbour == peer))
@@ -317,7 +322,7 @@ impl Mesh {
 
     /// Counts an offence; bans at [`Offence::BAN`] points. What is minor weighs only so much per heartbeat: a burst can
     /// be what was under way when something changed.
-    pub(crate) fn punish(&mut self, peer: PeerId, offence: Offence, now: Time) {
+    pub fn punish(&mut self, peer: PeerId, offence: Offence, now: Time) {
         let mut points = offence.points;
         if points <= MINOR_POINTS {
             let Some(link) = self.links.get_mut(&peer) else { return };

@@ -79,6 +79,19 @@ pub(crate) enum PeerConnection {
     Listener,
 }
 
+/// The relay of an address that leads through one.
+pub(crate) fn relay(address: &Multiaddr) -> Option<PeerId> {
+    let mut relay = None;
+    for part in address {
+        match part {
+            Protocol::P2p(peer) => relay = Some(peer),
+            Protocol::P2pCircuit => return relay,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The peer that the address ends in, if it names one.
 pub(crate) fn peer(address: &Multiaddr) -> Option<PeerId> {
     match address.iter().last() {

@@ -12,6 +12,8 @@ use braidcast_core::{
     mesh::{self, Trace},
     wire::{PeerId, Topic},
 };
+use braidcast_webrtc::Pipe;
+use bytes::Bytes;
 use futures::FutureExt;
 use libp2p::{
     Multiaddr, PeerId as NetPeerId,
@@ -33,6 +35,7 @@ use crate::{
     reason,
     stats::{Counters, add},
     stream::Kind,
+    switchboard::{self, Switchboard},
 };
 
 /// Most bans remembered; beyond it the one that ends first is forgotten. Guess.
@@ -55,6 +58,12 @@ pub(crate) enum Event {
     LinkDown { peer: PeerId, reason: String },
     /// A connected peer does not speak our protocol.
     Unsupported { peer: PeerId },
+    /// A peer that was to be called through neighbours awaits an offer.
+    Reached { peer: PeerId, pipe: Pipe },
+    /// No neighbour reaches it.
+    Unreached { peer: PeerId },
+    /// A peer has called through a neighbour, and is going to offer.
+    Called { peer: PeerId, pipe: Pipe },
     /// The hub has worked for a while: a chance for others.
     Pause,
 }
@@ -67,6 +76,7 @@ pub(crate) struct Behaviour {
     writable: PeerSet,
     bans: BTreeMap<PeerId, Time>,
     quota: Quota,
+    switchboard: Switchboard,
     /// Connections that another behaviour may still refuse.
     admitted: BTreeMap<ConnectionId, (Route, Arc<Outlet>)>,
     queue: VecDeque<ToSwarm<Event, Order>>,
@@ -79,13 +89,20 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) fn new(core: Core, local: PeerId, limits: Limits, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        core: Core,
+        local: PeerId,
+        limits: Limits,
+        switchboard: Switchboard,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             core,
             links: Links::new(local),
             writable: PeerSet::new(),
             bans: BTreeMap::new(),
             quota: Quota::new(limits),
+            switchboard,
             admitted: BTreeMap::new(),
             queue: VecDeque::new(),
             alarm: Alarm::default(),
@@ -111,9 +128,21 @@ impl Behaviour {
         self.links.outlet(peer).is_some()
     }
 
+    /// Calls a peer through some of these neighbours, one after the other.
+    pub(crate) fn call(&mut self, peer: PeerId, carriers: Vec<PeerId>) {
+        let now = platform::now();
+        self.switchboard.call(peer, carriers, now.time);
+        self.work.get_or_insert_default();
+    }
+
     /// `peer` relays for others: a neighbour of last resort.
     pub(crate) fn set_last_resort(&mut self, peer: PeerId) {
         self.core.set_last_resort(peer);
+    }
+
+    /// The signed record that `peer` showed, unverified.
+    pub(crate) fn record_of(&self, peer: PeerId) -> Option<Bytes> {
+        self.core.record_of(peer).cloned()
     }
 
     /// Topics that `peer` subscribes to and that we know of as well.
@@ -146,7 +175,8 @@ impl Behaviour {
                 None => debug_assert!(false, "{peer:?} is writable without a link"),
             }
         }
-        self.alarm.set(self.core.deadline(), now.time);
+        let next = [self.core.deadline(), self.switchboard.deadline()];
+        self.alarm.set(next.into_iter().flatten().min(), now.time);
     }
 
     fn on_output(&mut self, now: Now, output: Output<Frame, CoreEvent>) {
@@ -154,6 +184,12 @@ impl Behaviour {
             Output::Send { peer, frame } => self.send(now, peer, frame),
             Output::Event(CoreEvent::Mesh(mesh::Event::Trace(trace))) => count(&self.counters, trace),
             Output::Event(CoreEvent::Mesh(event)) => self.tell(Event::Mesh(event)),
+            Output::Event(CoreEvent::Carried { carrier, origin, sealed }) => {
+                self.switchboard.on_carried(carrier, origin, &sealed);
+            }
+            Output::Event(CoreEvent::Uncarried { carrier, target }) => {
+                self.switchboard.on_uncarried(carrier, target, now.time);
+            }
             // Every settling pulls for all who can take something.
             Output::BulkReady(_) => {}
             Output::Offence { peer, offence } => {
@@ -329,6 +365,17 @@ impl Behaviour {
         self.settle(now);
     }
 
+    fn on_step(&mut self, step: switchboard::Step) {
+        match step {
+            switchboard::Step::Carry { carrier, target, sealed } => {
+                self.input(platform::now(), Input::Command(Command::Carry { carrier, target, sealed }));
+            }
+            switchboard::Step::Reached(peer, pipe) => self.tell(Event::Reached { peer, pipe }),
+            switchboard::Step::Failed(peer) => self.tell(Event::Unreached { peer }),
+            switchboard::Step::Called(peer, pipe) => self.tell(Event::Called { peer, pipe }),
+        }
+    }
+
     /// One slice of a long computation, when its turn has come.
     fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(pause) = &mut self.work else { return Poll::Pending };
@@ -438,7 +485,13 @@ impl NetworkBehaviour for Behaviour {
                 return Poll::Ready(event);
             }
             if self.alarm.poll(context).is_ready() {
-                self.input(platform::now(), Input::Tick);
+                let now = platform::now();
+                self.switchboard.on_time(now.time);
+                self.input(now, Input::Tick);
+                continue;
+            }
+            if let Poll::Ready(step) = self.switchboard.poll(context) {
+                self.on_step(step);
                 continue;
             }
             if self.poll_work(context).is_ready() {

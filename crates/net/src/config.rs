@@ -2,6 +2,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use braidcast_core::{mesh, wire::Identity};
 use braidcast_webrtc::IceServer;
+use bytes::Bytes;
 use libp2p::Multiaddr;
 
 /// What a node is told at its start.
@@ -12,6 +13,9 @@ pub struct Config {
     /// Relays, dialled at the start and again for ever when lost. A `/p2p/<id>` at the end is optional; with it, no
     /// other node is accepted there.
     pub relays: Vec<Multiaddr>,
+    /// What [`Node::acquaintances`](crate::Node::acquaintances) gave before: dialled at the start, while they are there. What
+    /// is not right is ignored.
+    pub acquaintances: Vec<Bytes>,
     /// Where to listen. Native only: in a browser a non-empty list is a [`StartError`](crate::StartError).
     pub listen: Vec<Multiaddr>,
     /// Addresses to announce besides those found by listening: a public name, a mapped port.
@@ -40,6 +44,7 @@ impl Config {
         Self {
             identity,
             relays: Vec::new(),
+            acquaintances: Vec::new(),
             listen: Vec::new(),
             external: Vec::new(),
             serve_relay: false,

@@ -33,7 +33,7 @@ use crate::{
     alarm::Alarm,
     behaviour::{self, Behaviour, core_id, net_id},
     inbox::Inbox,
-    introductions::{Introductions, own_record},
+    introductions::{Attempt, Introductions, own_record},
     links::Route,
     peers::Peers,
     platform::{self, Network, NetworkEvent, Resumed},
@@ -41,7 +41,11 @@ use crate::{
     relays::Relays,
     reservations::Reservations,
     stats::{CircuitCounters, Counters, add},
+    switchboard::Switchboard,
 };
+
+/// Most records of peers that are given to be kept.
+const ACQUAINTANCES: usize = 16;
 
 /// How long a stopping node waits for its connections to close.
 const CLOSING: std::time::Duration = std::time::Duration::from_secs(1);
@@ -55,6 +59,7 @@ pub(crate) enum Command {
     Publish(Topic, Content, oneshot::Sender<Result<Published, PublishError>>),
     Peers(oneshot::Sender<Vec<PeerInfo>>),
     Addresses(oneshot::Sender<Vec<Multiaddr>>),
+    Acquaintances(oneshot::Sender<Vec<Bytes>>),
     Dial(Multiaddr, oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
@@ -108,8 +113,9 @@ impl Driver {
         let keypair = Keypair::ed25519_from_bytes(config.identity.to_seed())
             .map_err(|error| StartError::Platform(error.to_string()))?;
         let mut mesh = mesh::Config { traces: true, ..config.mesh.clone() };
+        // Who cannot be dialled is found through neighbours, also when no relay is left to tell of it.
+        mesh.introduces |= config.serve_relay || config.listen.is_empty();
         if config.serve_relay {
-            mesh.introduces = true;
             mesh.is_discreet = true;
             let mut topic = mesh.topic.clone().into_inner();
             topic.mesh_max = config.peer_limit().clamp(topic.mesh_target, limits::PEERS);
@@ -118,11 +124,14 @@ impl Driver {
         let wanted_peers = mesh.topic.mesh_target + platform::SPARE_PEERS;
         let local = config.identity.peer_id();
         let core = Core::new(braidcast_core::Config { mesh }, config.identity.clone(), platform::entropy()?);
-        let hub = Behaviour::new(core, local, platform::quota(&config), counters.clone());
+        let switchboard = Switchboard::new(&config.identity, platform::entropy()?);
+        let hub = Behaviour::new(core, local, platform::quota(&config), switchboard, counters.clone());
         let mut swarm = platform::swarm(&config, &keypair, hub)?;
         for address in &config.external {
             swarm.add_external_address(address.clone());
         }
+        let mut introductions = Introductions::new(platform::entropy()?, platform::dials);
+        introductions.offer(config.acquaintances.clone(), platform::now().time, |peer| peer != net_id(local));
         Ok(Self {
             swarm,
             commands,
@@ -136,7 +145,7 @@ impl Driver {
             is_relay: config.serve_relay,
             reservations: (config.listen.is_empty() && !config.serve_relay).then(Reservations::default),
             resumed: Resumed::new(),
-            introductions: Introductions::new(platform::entropy()?, platform::dials),
+            introductions,
             wanted_peers,
             announce_listeners: config.serve_relay && config.external.is_empty(),
             recorded: Vec::new(),
@@ -176,6 +185,7 @@ impl Driver {
 
     /// Runs until the application has no more to ask.
     pub(crate) async fn run(mut self) {
+        self.dial_introduced(platform::now().time);
         let stopped = loop {
             self.tend_relays();
             match poll_fn(|context| self.poll_turn(context)).await {
@@ -279,6 +289,9 @@ impl Driver {
                 let local = *self.swarm.local_peer_id();
                 let full = self.addresses().into_iter().map(|address| with_peer(address, local)).collect();
                 let _ = reply.send(full);
+            }
+            Command::Acquaintances(reply) => {
+                let _ = reply.send(self.acquaintances());
             }
             Command::Dial(address, reply) => {
                 self.dial(DialOpts::unknown_peer_id().address(address).build());
@@ -392,6 +405,18 @@ impl Driver {
                 let events = self.relays.on_unsupported(net_id(peer), now);
                 self.tell(events);
             }
+            behaviour::Event::Reached { peer, pipe } => {
+                let opts = self.introductions.on_reached(net_id(peer));
+                platform::lend(self.swarm.behaviour_mut(), net_id(peer), pipe);
+                self.dial(opts);
+            }
+            behaviour::Event::Unreached { peer } => {
+                self.introductions.on_unreached(net_id(peer), now);
+                self.dial_introduced(now);
+            }
+            behaviour::Event::Called { peer, pipe } => {
+                platform::accept(self.swarm.behaviour(), net_id(peer), pipe);
+            }
             behaviour::Event::Pause => self.hub().resume(),
         }
     }
@@ -490,9 +515,18 @@ impl Driver {
         loop {
             let linked: BTreeSet<NetPeerId> = self.direct().collect();
             let room = self.wanted_peers.saturating_sub(linked.len());
-            let next = self.introductions.dial(now, room, |peer| linked.contains(&peer));
-            let Some(opts) = next else { return };
-            self.dial(opts);
+            let relays = &self.relays;
+            let next = self.introductions.dial(now, room, &linked, |relay| relays.contains(relay));
+            match next {
+                Some(Attempt::Dial(opts)) => self.dial(opts),
+                Some(Attempt::Call { peer, carriers }) => {
+                    let carriers = carriers.into_iter().filter_map(core_id).collect();
+                    if let Some(peer) = core_id(peer) {
+                        self.hub().call(peer, carriers);
+                    }
+                }
+                None => return,
+            }
         }
     }
 
@@ -523,6 +557,12 @@ impl Driver {
             }
         }
         addresses
+    }
+
+    /// What may lead back to the room.
+    fn acquaintances(&self) -> Vec<Bytes> {
+        let hub = &self.swarm.behaviour().hub;
+        self.direct().filter_map(core_id).filter_map(|peer| hub.record_of(peer)).take(ACQUAINTANCES).collect()
     }
 
     fn infos(&self) -> Vec<PeerInfo> {

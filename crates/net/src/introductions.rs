@@ -11,13 +11,14 @@ use libp2p::{
     Multiaddr, PeerId,
     core::{PeerRecord, SignedEnvelope},
     identity::Keypair,
+    multiaddr::Protocol,
     swarm::{
         ConnectionId,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
 
-use crate::address::{Route, is_loopback, route};
+use crate::address::{self, Route, is_loopback, route};
 
 /// Most peers remembered. Guess.
 const KNOWN: usize = 64;
@@ -44,11 +45,23 @@ const CHECKS: usize = 64;
 /// See [`CHECKS`].
 const PERIOD: Duration = Duration::from_secs(10);
 
+/// What to do to reach a peer.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    Dial(DialOpts),
+    /// Signal to it through one of these neighbours.
+    Call {
+        peer: PeerId,
+        carriers: Vec<PeerId>,
+    },
+}
+
 /// Who may be dialled, and who is being dialled.
 #[derive(Debug)]
 pub(crate) struct Introductions {
     known: BTreeMap<PeerId, Known>,
     dialing: BTreeMap<ConnectionId, PeerId>,
+    calling: BTreeSet<PeerId>,
     /// What this platform can dial.
     dials: fn(&Route) -> bool,
     rng: Rng,
@@ -71,6 +84,7 @@ impl Introductions {
         Self {
             known: BTreeMap::new(),
             dialing: BTreeMap::new(),
+            calling: BTreeSet::new(),
             dials,
             rng: Rng::from_seed(seed),
             checks: 0,
@@ -106,7 +120,8 @@ impl Introductions {
             return;
         }
         if self.known.len() >= KNOWN {
-            let is_idle = |peer: &PeerId| !self.dialing.values().any(|dialled| dialled == peer);
+            let is_idle =
+                |peer: &PeerId| !self.dialing.values().chain(&self.calling).any(|other| other == peer);
             let idle = self.known.iter().filter(|(peer, known)| known.linked_at.is_none() && is_idle(peer));
             let Some(worst) = idle.max_by_key(|(_, known)| known.failures).map(|(peer, _)| *peer) else {
                 return;
@@ -116,47 +131,82 @@ impl Introductions {
         self.known.insert(peer, Known { addresses, failures: 0, rests_until: now, linked_at: None });
     }
 
-    /// The next to dial, if there is room: `room` more peers are wanted, and who is in `linked` is none of them. The
-    /// caller tells how the dial ends.
+    /// The next to dial, if there is room: `room` more peers are wanted, and who is in `linked` is none of them.
+    /// `is_relay` tells which relays are connected. The caller tells how the attempt ends.
     pub(crate) fn dial(
         &mut self,
         now: Time,
         room: usize,
-        linked: impl Fn(PeerId) -> bool,
-    ) -> Option<DialOpts> {
-        if self.dialing.len() >= DIALS.min(room) {
+        linked: &BTreeSet<PeerId>,
+        is_relay: impl Fn(PeerId) -> bool,
+    ) -> Option<Attempt> {
+        let under_way: BTreeSet<PeerId> = self.dialing.values().chain(&self.calling).copied().collect();
+        if under_way.len() >= DIALS.min(room) {
             return None;
         }
-        let dialing: BTreeSet<PeerId> = self.dialing.values().copied().collect();
-        let ready = self
-            .known
-            .iter()
-            .filter(|(peer, known)| known.rests_until <= now && !dialing.contains(peer) && !linked(**peer));
+        let ready = self.known.iter().filter(|(peer, known)| {
+            known.rests_until <= now && !under_way.contains(peer) && !linked.contains(peer)
+        });
         let fewest = ready.clone().map(|(_, known)| known.failures).min()?;
-        let best: Vec<PeerId> =
-            ready.filter(|(_, known)| known.failures == fewest).map(|(peer, _)| *peer).collect();
-        let peer = *self.rng.shuffled(&best).first().copied()?;
-        let opts = DialOpts::peer_id(peer)
-            // A circuit to it is no reason not to.
-            .condition(PeerCondition::NotDialing)
-            .addresses(self.addresses(peer))
-            .build();
-        self.dialing.insert(opts.connection_id(), peer);
-        Some(opts)
+        let best = ready.filter(|(_, known)| known.failures == fewest).map(|(peer, _)| *peer);
+        let peer = *self.rng.shuffled(best).first()?;
+        Some(self.attempt(peer, linked, is_relay))
     }
 
-    /// What to try at once: of the ways through relays only one, since each costs a peer connection.
-    fn addresses(&mut self, peer: PeerId) -> Vec<Multiaddr> {
-        let addresses = self.known.get(&peer).map(|known| known.addresses.clone()).unwrap_or_default();
-        let mut is_first = true;
-        let mut once =
-            |address: &Multiaddr| route(address) != Ok(Route::WebRtc) || std::mem::take(&mut is_first);
-        self.rng.shuffled(addresses).into_iter().filter(&mut once).collect()
+    /// Ways through relays that are connected come first, then neighbours, then relays that would have to be dialled. After
+    /// a failure, neighbours are asked first, every other time.
+    fn attempt(
+        &mut self,
+        peer: PeerId,
+        linked: &BTreeSet<PeerId>,
+        is_relay: impl Fn(PeerId) -> bool,
+    ) -> Attempt {
+        let Some(known) = self.known.get(&peer) else { return self.dial_at(peer, Vec::new()) };
+        let (ways, direct): (Vec<_>, Vec<_>) =
+            known.addresses.iter().cloned().partition(|address| route(address) == Ok(Route::WebRtc));
+        let (near, far): (Vec<_>, Vec<_>) =
+            ways.iter().cloned().partition(|way| address::relay(way).is_some_and(&is_relay));
+        let prefers_call = near.is_empty() || known.failures % 2 == 1;
+        if prefers_call && direct.is_empty() && !ways.is_empty() && !linked.is_empty() {
+            self.calling.insert(peer);
+            return Attempt::Call { peer, carriers: self.rng.shuffled(linked.iter().copied()) };
+        }
+        // Only one way through a relay at once: each costs a peer connection.
+        let way = self.rng.shuffled(if near.is_empty() { far } else { near }).into_iter().take(1);
+        self.dial_at(peer, direct.into_iter().chain(way).collect())
+    }
+
+    fn dial_at(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> Attempt {
+        Attempt::Dial(self.options(peer, addresses))
+    }
+
+    fn options(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> DialOpts {
+        // A circuit to it is no reason not to.
+        let opts = DialOpts::peer_id(peer).condition(PeerCondition::NotDialing).addresses(addresses).build();
+        self.dialing.insert(opts.connection_id(), peer);
+        opts
+    }
+
+    /// A neighbour has reached the peer: it is to be dialled without further ado.
+    pub(crate) fn on_reached(&mut self, peer: PeerId) -> DialOpts {
+        self.calling.remove(&peer);
+        let address = Multiaddr::from(Protocol::WebRTC).with(Protocol::P2p(peer));
+        self.options(peer, vec![address])
+    }
+
+    /// No neighbour reaches the peer.
+    pub(crate) fn on_unreached(&mut self, peer: PeerId, now: Time) {
+        self.calling.remove(&peer);
+        self.on_failed(peer, now);
     }
 
     /// A dial has ended, one way or the other: a connection is not a lasting link yet.
     pub(crate) fn on_dialled(&mut self, connection: ConnectionId, now: Time) {
         let Some(peer) = self.dialing.remove(&connection) else { return };
+        self.on_failed(peer, now);
+    }
+
+    fn on_failed(&mut self, peer: PeerId, now: Time) {
         if let Some(known) = self.known.get_mut(&peer) {
             known.failures = known.failures.saturating_add(1);
             known.rest(&mut self.rng, now);
@@ -234,7 +284,6 @@ mod tests {
     use super::*;
 
     const NOW: Time = Time::from_micros(1);
-    const NOBODY: fn(PeerId) -> bool = |_| false;
 
     fn address(text: &str) -> Multiaddr {
         text.parse().expect("an address")
@@ -242,6 +291,14 @@ mod tests {
 
     fn key(seed: u8) -> Keypair {
         Keypair::ed25519_from_bytes([seed; 32]).expect("a seed")
+    }
+
+    /// With no neighbours and all relays connected.
+    fn next(introductions: &mut Introductions, now: Time, room: usize) -> Option<DialOpts> {
+        match introductions.dial(now, room, &BTreeSet::new(), |_| true)? {
+            Attempt::Dial(opts) => Some(opts),
+            Attempt::Call { .. } => panic!("nobody is there to call through"),
+        }
     }
 
     fn record(seed: u8) -> Bytes {
@@ -253,10 +310,10 @@ mod tests {
         let mut introductions = Introductions::new([0; 32], |_| true);
         introductions.offer(vec![record(1), record(1)], NOW, |_| true);
         let peer = key(1).public().to_peer_id();
-        assert!(introductions.dial(NOW, 8, |linked| linked == peer).is_none());
-        let dial = introductions.dial(NOW, 8, NOBODY).expect("one");
+        assert!(introductions.dial(NOW, 8, &[peer].into(), |_| true).is_none());
+        let dial = next(&mut introductions, NOW, 8).expect("one");
         assert_eq!(dial.get_peer_id(), Some(peer));
-        assert!(introductions.dial(NOW, 8, NOBODY).is_none());
+        assert!(next(&mut introductions, NOW, 8).is_none());
     }
 
     #[test]
@@ -265,13 +322,13 @@ mod tests {
         introductions.offer(vec![record(1)], NOW, |_| true);
         let mut now = NOW;
         for failures in 0..12 {
-            let dial = introductions.dial(now, 8, NOBODY).expect("it has rested");
+            let dial = next(&mut introductions, now, 8).expect("it has rested");
             introductions.on_dialled(dial.connection_id(), now);
             introductions.offer(vec![record(1)], now, |_| true);
             let until = introductions.deadline(now).expect("it rests");
             let full = FIRST_WAIT.saturating_mul(1 << failures).min(LONGEST_WAIT);
             assert!(until <= now + full && now + full < until + full, "{failures}");
-            assert!(introductions.dial(now, 8, NOBODY).is_none());
+            assert!(next(&mut introductions, now, 8).is_none());
             now = until;
         }
     }
@@ -283,11 +340,11 @@ mod tests {
         let peer = key(1).public().to_peer_id();
         for _ in 0..4 {
             let now = introductions.deadline(NOW).unwrap_or(NOW);
-            let dial = introductions.dial(now, 8, NOBODY).expect("it has rested");
+            let dial = next(&mut introductions, now, 8).expect("it has rested");
             introductions.on_dialled(dial.connection_id(), now);
         }
         let now = introductions.deadline(NOW).expect("it rests");
-        let dial = introductions.dial(now, 8, NOBODY).expect("it has rested");
+        let dial = next(&mut introductions, now, 8).expect("it has rested");
         introductions.on_dialled(dial.connection_id(), now);
         introductions.on_link_up(peer, now);
         let now = now + SETTLED;
@@ -300,7 +357,7 @@ mod tests {
         let mut introductions = Introductions::new([0; 32], |_| true);
         for seeds in [1..=KNOWN as u8, KNOWN as u8 + 1..=KNOWN as u8 + 1] {
             introductions.offer(seeds.map(record).collect(), NOW, |_| true);
-            let dial = introductions.dial(NOW, 8, NOBODY).expect("somebody");
+            let dial = next(&mut introductions, NOW, 8).expect("somebody");
             introductions.on_dialled(dial.connection_id(), NOW);
             introductions.period_ends = NOW;
         }
@@ -313,25 +370,68 @@ mod tests {
         let mut introductions = Introductions::new([0; 32], |_| true);
         introductions.offer((1..=100).map(record).collect(), NOW, |_| true);
         assert_eq!(introductions.known.len(), CHECKS.min(KNOWN));
-        let dials: Vec<_> = std::iter::from_fn(|| introductions.dial(NOW, 100, NOBODY)).collect();
+        let dials: Vec<_> = std::iter::from_fn(|| next(&mut introductions, NOW, 100)).collect();
         assert_eq!(dials.len(), DIALS);
         introductions.on_dialled(dials[0].connection_id(), NOW);
-        assert!(introductions.dial(NOW, 0, NOBODY).is_none(), "no room for more peers");
-        assert!(introductions.dial(NOW, 100, NOBODY).is_some());
+        assert!(next(&mut introductions, NOW, 0).is_none(), "no room for more peers");
+        assert!(next(&mut introductions, NOW, 100).is_some());
     }
 
     #[test]
-    fn one_way_through_a_relay_is_tried_at_a_time() {
+    fn ways_are_tried_in_turn() {
+        let [relay, other] = [8, 9].map(|seed| key(seed).public().to_peer_id());
+        let ways = [(relay, 1), (other, 2)].map(|(relay, port)| {
+            address(&format!("/ip4/192.0.2.1/tcp/{port}/p2p/{relay}/p2p-circuit/webrtc"))
+        });
+        let record = own_record(&key(1), ways.to_vec()).expect("addresses");
         let mut introductions = Introductions::new([0; 32], |_| true);
-        let relay = key(9).public().to_peer_id();
-        let ways =
-            [1, 2].map(|port| address(&format!("/ip4/192.0.2.1/tcp/{port}/p2p/{relay}/p2p-circuit/webrtc")));
-        let both = own_record(&key(1), [ways.to_vec(), vec![address("/ip4/192.0.2.1/tcp/3")]].concat());
-        introductions.offer(vec![both.expect("addresses")], NOW, |_| true);
+        introductions.offer(vec![record], NOW, |_| true);
         let peer = key(1).public().to_peer_id();
-        let tried = introductions.addresses(peer);
-        assert_eq!(tried.len(), 2, "{tried:?}");
-        assert_eq!(tried.iter().filter(|address| ways.contains(address)).count(), 1);
+        let neighbours = BTreeSet::from([key(2).public().to_peer_id()]);
+        let none = BTreeSet::new();
+        let try_at = |introductions: &mut Introductions, linked: &BTreeSet<PeerId>, near: Option<PeerId>| {
+            let now = introductions.deadline(NOW).unwrap_or(NOW);
+            let attempt =
+                introductions.dial(now, 8, linked, |relay| Some(relay) == near).expect("it has rested");
+            match attempt {
+                Attempt::Dial(opts) => {
+                    introductions.on_dialled(opts.connection_id(), now);
+                    assert_eq!(opts.get_peer_id(), Some(peer));
+                    "dial"
+                }
+                Attempt::Call { carriers, .. } => {
+                    assert!(carriers.iter().eq(linked));
+                    introductions.on_unreached(peer, now);
+                    "call"
+                }
+            }
+        };
+        let mut tried = Vec::new();
+        for (linked, near) in [
+            (&neighbours, Some(relay)),
+            (&neighbours, Some(relay)),
+            (&neighbours, Some(relay)),
+            (&neighbours, None),
+            (&none, None),
+        ] {
+            tried.push(try_at(&mut introductions, linked, near));
+        }
+        assert_eq!(tried, ["dial", "call", "dial", "call", "dial"]);
+    }
+
+    #[test]
+    fn who_was_reached_is_dialled_at_once() {
+        let relay = key(9).public().to_peer_id();
+        let way = address(&format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit/webrtc"));
+        let mut introductions = Introductions::new([0; 32], |_| true);
+        introductions.offer(vec![own_record(&key(1), vec![way]).expect("an address")], NOW, |_| true);
+        let neighbours = BTreeSet::from([relay]);
+        let call = introductions.dial(NOW, 1, &neighbours, |_| false);
+        assert!(matches!(call, Some(Attempt::Call { .. })), "{call:?}");
+        assert!(introductions.dial(NOW, 1, &neighbours, |_| false).is_none(), "it counts as a dial");
+        let opts = introductions.on_reached(key(1).public().to_peer_id());
+        introductions.on_dialled(opts.connection_id(), NOW);
+        assert!(introductions.deadline(NOW).is_some(), "it rests");
     }
 
     #[test]
@@ -339,9 +439,9 @@ mod tests {
         let mut introductions = Introductions::new([0; 32], |_| true);
         introductions.offer(vec![Bytes::new(); CHECKS], NOW, |_| true);
         introductions.offer(vec![record(1)], NOW, |_| true);
-        assert!(introductions.dial(NOW, 8, NOBODY).is_none());
+        assert!(next(&mut introductions, NOW, 8).is_none());
         introductions.offer(vec![record(1)], NOW + PERIOD, |_| true);
-        assert!(introductions.dial(NOW + PERIOD, 8, NOBODY).is_some());
+        assert!(next(&mut introductions, NOW + PERIOD, 8).is_some());
     }
 
     #[test]

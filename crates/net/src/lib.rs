@@ -15,6 +15,7 @@
 //! | `introductions`, `peers` | who is dialled once, who is who; no sockets |
 //! | `behaviour` | the hub: the core as a libp2p behaviour; it never waits for a peer |
 //! | `links`, `quota` | which of several connections carries the link to a peer; how many peer connections there may be |
+//! | `switchboard` | signalling that neighbours carry, when no relay does |
 //! | `outlet`, `handler`, `stream` | from the hub to one connection's task, to its four substreams, to bytes |
 //! | `platform` | clock, entropy, tasks and transports, once per target; `websocket` is the browser's transport |
 //! | `address`, `reason`, `alarm`, `muxer` | what an address means, why a dial failed, a timer, closing in time |
@@ -52,6 +53,7 @@ mod relays;
 mod reservations;
 mod stats;
 mod stream;
+mod switchboard;
 #[cfg(target_arch = "wasm32")]
 mod websocket;
 

@@ -4,6 +4,7 @@ use braidcast_core::{
     mesh::{CheckedParams, Content, PublishError, Verdict},
     wire::{MessageId, PeerId, Topic},
 };
+use bytes::Bytes;
 use futures::{
     SinkExt,
     channel::{mpsc, oneshot},
@@ -94,6 +95,12 @@ impl Node {
     /// Dials once. A failure is a line in the log.
     pub async fn dial(&self, address: Multiaddr) -> Result<(), Stopped> {
         self.ask(|reply| Command::Dial(address, reply)).await
+    }
+
+    /// Signed records of peers that we are linked to, at most 16, for [`Config::acquaintances`] of a later start: they may know
+    /// the way when no relay does.
+    pub async fn acquaintances(&self) -> Result<Vec<Bytes>, Stopped> {
+        self.ask(Command::Acquaintances).await
     }
 
     /// The counters now.

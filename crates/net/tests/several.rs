@@ -76,6 +76,30 @@ async fn a_relay_introduces_those_that_can_be_dialled() {
 }
 
 #[tokio::test]
+async fn acquaintances_are_dialled_without_a_relay() {
+    let (a, mut a_events) = listener(1).await;
+    let (b, mut b_events) = listener(2).await;
+    b.dial(first_address(&a).await).await.expect("it runs");
+    connected(&mut a_events, Link::Direct).await;
+    connected(&mut b_events, Link::Direct).await;
+    let records = patiently("a record", async {
+        loop {
+            let records = b.acquaintances().await.expect("it runs");
+            if !records.is_empty() {
+                return records;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    b.stop().await;
+    let mut config = Config::new(identity(3));
+    config.acquaintances = vec![bytes::Bytes::from_static(b"nonsense"), records[0].clone()];
+    let (_later, mut events) = Node::start(config).await.expect("nothing to fail");
+    assert_eq!(connected(&mut events, Link::Direct).await, a.peer_id());
+}
+
+#[tokio::test]
 async fn a_circuit_carries_no_message_and_gives_way_to_a_direct_connection() {
     let (relay, _relay_events) = relay(1, "/ip4/127.0.0.1/tcp/0").await;
     let through = first_address(&relay).await;

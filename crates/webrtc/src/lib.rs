@@ -14,10 +14,12 @@
 //! | `stream`, `muxer` | libp2p's streams and muxer over any backend |
 //! | `transport`, `behaviour`, `handler` | `/webrtc`: [`pair`]; the behaviour finds a way to signal, the transport connects |
 //! | `pipe`, `negotiate`, `sessions` | the way to signal; offer, answer, candidates; who with whom, and how many |
+//! | `calls`, `sealed` | signalling that a third party carries, which can neither read nor change it |
 //! | `web` | the browser's backend |
 #![forbid(unsafe_code)]
 
 mod behaviour;
+mod calls;
 mod channel;
 mod handler;
 mod ice;
@@ -28,6 +30,7 @@ mod negotiate;
 mod pipe;
 mod placed;
 pub mod protocol;
+mod sealed;
 mod sessions;
 mod stream;
 #[cfg(all(test, not(target_arch = "wasm32")))]
@@ -38,12 +41,14 @@ pub mod web;
 
 pub use self::{
     behaviour::{Behaviour, Unreachable},
+    calls::{CallId, Calls, DATA_BYTES, Output as CallOutput},
     channel::{Channel, Channels, Closed, Lost},
     handler::Failure,
     ice::IceServer,
     muxer::Muxer,
     negotiate::{Negotiate, NegotiateError},
     pipe::{Pipe, Signals},
+    sealed::{Key, OVERHEAD_BYTES, Sealer},
     sessions::{Limits, Refusal},
     stream::Stream,
     transport::{Backend, Config, Error, Transport, pair},

@@ -34,12 +34,13 @@ impl Pipe {
         Self::new(Framed::new(stream, Codec { decoder: SignalDecoder::default(), _token: token }))
     }
 
-    pub(crate) async fn send(&mut self, signal: Signal) -> io::Result<()> {
+    /// Sends.
+    pub async fn send(&mut self, signal: Signal) -> io::Result<()> {
         self.0.send(signal).await
     }
 
     /// `None` when the peer has ended the signalling.
-    pub(crate) async fn receive(&mut self) -> io::Result<Option<Signal>> {
+    pub async fn receive(&mut self) -> io::Result<Option<Signal>> {
         self.0.try_next().await
     }
 

@@ -17,6 +17,8 @@ pub type Signature = [u8; 64];
 pub enum Domain {
     /// A message's manifest.
     Manifest,
+    /// Signalling that a neighbour carries.
+    Carry,
 }
 
 impl Domain {
@@ -24,6 +26,7 @@ impl Domain {
     const fn prefix(self) -> &'static [u8] {
         match self {
             Self::Manifest => b"braidcast/1 manifest\0",
+            Self::Carry => b"braidcast/1 carry\0",
         }
     }
 }

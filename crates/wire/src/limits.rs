@@ -57,6 +57,15 @@ pub const TRANSFERS_PER_PEER: usize = 256;
 /// Most payload bytes of messages in memory, unfinished and kept for others; held to at each heartbeat.
 pub const TRANSFER_BYTES: usize = 256 * 1024 * 1024;
 
+/// Longest sealed signalling message, in bytes: a description with its candidates has one to four thousand.
+pub const SEALED_BYTES: usize = 8 * 1024;
+
+/// Signalling that a peer may have carried at once, in bytes; a connection takes about 8 KiB each way.
+pub const CARRY_BURST_BYTES: u64 = 128 * 1024;
+
+/// And then each second.
+pub const CARRY_BYTES_PER_SECOND: u64 = 8 * 1024;
+
 /// Longest signed peer record, in bytes.
 pub const RECORD_BYTES: usize = 1024;
 

@@ -134,13 +134,13 @@ impl System for Braidcast {
     fn observer(&self, ledger: Rc<RefCell<Ledger>>) -> Observer<Self> {
         let mut published = BTreeMap::new();
         let this = self.clone();
-        Box::new(move |time, node, Event::Mesh(event)| match event {
-            mesh::Event::Published { ticket, id, .. } => {
+        Box::new(move |time, node, event| match event {
+            Event::Mesh(mesh::Event::Published { ticket, id, .. }) => {
                 let number = u32::try_from(ticket).expect("tickets are numbers of ours");
                 let bytes = ledger.borrow().bytes(number);
                 published.insert(id, (number, this.original(number, bytes)));
             }
-            mesh::Event::Message(message) => {
+            Event::Mesh(mesh::Event::Message(message)) => {
                 let mut ledger = ledger.borrow_mut();
                 match published.get(&message.id) {
                     Some((number, payload)) if is_same(&message.content.payload, payload) => {
@@ -149,7 +149,7 @@ impl System for Braidcast {
                     _ => ledger.corrupt += 1,
                 }
             }
-            mesh::Event::Refused { ticket, error } => {
+            Event::Mesh(mesh::Event::Refused { ticket, error }) => {
                 eprintln!("message {ticket} was refused: {error}");
             }
             _ => {}

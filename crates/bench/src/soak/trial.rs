@@ -129,8 +129,10 @@ impl Trial {
 
     fn watch(&mut self) {
         let log = self.log.clone();
-        self.world.observe(move |time, node, Event::Mesh(event)| {
-            log.borrow_mut().on_event(time, node.0, event);
+        self.world.observe(move |time, node, event| {
+            if let Event::Mesh(event) = event {
+                log.borrow_mut().on_event(time, node.0, event);
+            }
             None
         });
         let log = self.log.clone();

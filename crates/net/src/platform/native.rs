@@ -12,6 +12,7 @@ use std::{
 };
 
 use braidcast_core::machine::{Duration, Now, Time, WallTime};
+use braidcast_webrtc::Pipe;
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport, connection_limits,
     core::{
@@ -210,6 +211,12 @@ fn relay_config(config: &Config) -> relay::Config {
 pub(crate) fn dials(route: &Route) -> bool {
     *route != Route::WebRtc
 }
+
+/// Nothing here dials peer connections.
+pub(crate) fn lend(_network: &mut Network, _peer: PeerId, _pipe: Pipe) {}
+
+/// Nor accepts them: the caller gets to know when the pipe is dropped.
+pub(crate) fn accept(_network: &Network, _peer: PeerId, _pipe: Pipe) {}
 
 /// Nothing here limits peer connections but what limits all connections.
 pub(crate) fn quota(config: &Config) -> Limits {

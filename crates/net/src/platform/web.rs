@@ -10,10 +10,13 @@ use std::{
 };
 
 use braidcast_core::machine::{Duration, Now, Time, WallTime};
-use braidcast_webrtc::web::{self, Browser};
+use braidcast_webrtc::{
+    Pipe,
+    web::{self, Browser},
+};
 use js_sys::{Function, Reflect};
 use libp2p::{
-    Swarm, Transport, connection_limits,
+    PeerId, Swarm, Transport, connection_limits,
     core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
     identify,
     identity::Keypair,
@@ -157,6 +160,16 @@ pub(crate) fn swarm(
         swarm.listen_on(Protocol::WebRTC.into()).expect("it listens once");
     }
     Ok(swarm)
+}
+
+/// Lends a way to signal to the next dial of a peer.
+pub(crate) fn lend(network: &mut Network, peer: PeerId, pipe: Pipe) {
+    network.signalling.lend(peer, pipe);
+}
+
+/// Hands over a way to signal on which a peer is going to offer.
+pub(crate) fn accept(network: &Network, peer: PeerId, pipe: Pipe) {
+    network.signalling.accept(peer, pipe);
 }
 
 /// As many as the quota allows, which knows which of them to prefer.
