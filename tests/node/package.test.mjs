@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { publish, Relay, subscribe } from "../lib/native.mjs";
 import { runInPackage, within } from "../lib/process.mjs";
-import { Braidcast, StoppedError } from "../../web/dist/node.js";
+import { Braidcast, RelayError, StoppedError } from "../../web/dist/node.js";
 
 test("publishes to and hears the command line", async (t) => {
   const relay = await Relay.start(t, { app: false });
@@ -43,6 +43,35 @@ test("a relay is given by its address as well, and found again when it comes bac
   assert.ok(node.relays()[0].retryAtMs > 0);
   await relay.startAgain();
   await state("connected");
+});
+
+test("a relay that does not say where it is, is where it was", async (t) => {
+  const relay = await Relay.start(t, { app: false });
+  let kept = null;
+  const saved = Promise.withResolvers();
+  const memory = {
+    load: () => kept,
+    save: (text) => {
+      kept = text;
+      saved.resolve();
+    },
+  };
+  const first = await Braidcast.start({ relays: [relay.url], memory });
+  await within(saved.promise, "something to remember");
+  const address = first.relays()[0].address;
+  await first.stop();
+
+  const gone = "http://127.0.0.1:1";
+  await assert.rejects(Braidcast.start({ relays: [gone], memory }), RelayError);
+  kept = kept.replace(relay.url, gone);
+  const second = await Braidcast.start({ relays: [gone], memory });
+  t.after(() => second.stop());
+  assert.equal(second.relays()[0].address, address);
+  for (const broken of ["", "{", '{"version":1,"relays":7,"peers":{}}', '{"version":1,"peers":["%"]}']) {
+    kept = broken;
+    const node = await Braidcast.start({ relays: [relay.url], memory });
+    await node.stop();
+  }
 });
 
 test("a program ends by itself after stop", async (t) => {

@@ -4,6 +4,7 @@ use braidcast_net::{
     Config, Event, IceServer, Identity, Link, Message, Multiaddr, Payload, PeerInfo, Progress, PublishError,
     PublishFailed, Published, StartError, Stopped, wire::TopicError,
 };
+use bytes::Bytes;
 use js_sys::Uint8Array;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
@@ -13,6 +14,7 @@ use wasm_bindgen::prelude::*;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Settings {
     relays: Vec<String>,
+    acquaintances: Vec<Vec<u8>>,
     max_message_bytes: Option<usize>,
     ice_servers: Vec<Server>,
 }
@@ -33,6 +35,7 @@ impl Settings {
     pub(crate) fn into_config(self, identity: Identity) -> Result<Config, Failure> {
         let mut config = Config::new(identity);
         config.relays = self.relays.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?;
+        config.acquaintances = self.acquaintances.into_iter().map(Bytes::from).collect();
         config.ice_servers = self.ice_servers.into_iter().map(IceServer::from).collect();
         if let Some(bytes) = self.max_message_bytes {
             config.mesh.message_bytes = bytes;
@@ -296,7 +299,7 @@ pub(crate) fn to_js(value: &impl Serialize) -> JsValue {
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
 export interface WasmIceServer { urls: string[]; username?: string; credential?: string }
-export interface WasmSettings { relays: string[]; maxMessageBytes?: number; iceServers: WasmIceServer[] }
+export interface WasmSettings { relays: string[]; acquaintances: Uint8Array[]; maxMessageBytes?: number; iceServers: WasmIceServer[] }
 export interface WasmFailure { code: string; message: string; size?: number; limit?: number }
 export interface WasmPublished { id: string; peers: number }
 export interface WasmPeer {

@@ -72,6 +72,13 @@ impl WasmNode {
         Ok(convert::peers(self.node.peers().await?))
     }
 
+    /// What to give as `acquaintances` at a later start.
+    #[wasm_bindgen(unchecked_return_type = "Uint8Array[]")]
+    pub async fn acquaintances(&self) -> Result<js_sys::Array, Failure> {
+        let records = self.node.acquaintances().await?;
+        Ok(records.iter().map(|record| js_sys::Uint8Array::from(&record[..])).collect())
+    }
+
     /// The counters now.
     #[wasm_bindgen(unchecked_return_type = "WasmStats")]
     pub fn stats(&self) -> JsValue {

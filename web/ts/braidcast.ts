@@ -4,6 +4,7 @@ import { Emitter } from "./emitter.js";
 import { Engine, type WasmSource } from "./engine.js";
 import { ConfigError, StoppedError, UnsupportedError } from "./errors.js";
 import { toIceServers, type IceServer } from "./ice.js";
+import { keep, pageMemory, recall, type Memory } from "./memory.js";
 import { Message } from "./message.js";
 import { resolveRelays } from "./relays.js";
 import { Subscriptions, type Sink } from "./subscriptions.js";
@@ -12,6 +13,9 @@ import type { NodeEvents, Peer, Published, Relay, Stats } from "./types.js";
 
 /** Longest payload unless said otherwise, in bytes. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+/** How long after a change what is to be remembered is kept, in milliseconds. */
+const KEEP_AFTER_MS = 2_000;
 
 /** How long one task may take events and hand them out before the page may draw, in milliseconds. */
 const SLICE_MS = 8;
@@ -29,6 +33,9 @@ export interface StartOptions {
    * Without one, pages find each other in one network, and where one of them has a public address. A STUN server sees
    * this page's address, a TURN server also whom it talks to. */
   iceServers?: readonly IceServer[];
+  /** What is kept over a reload, so that the room is found again also when a relay does not answer: `localStorage` in a page
+   * when not given, nothing in Node.js, nothing for `null`. */
+  memory?: Memory | null;
   /** Gives up starting. A started node is ended with `stop()`. */
   signal?: AbortSignal;
   /** Where the wasm module comes from, when not from beside this package. The first node of a page decides. */
@@ -44,17 +51,29 @@ export class Braidcast {
   readonly #maxMessageBytes: number;
   readonly #emitter = new Emitter<NodeEvents>();
   readonly #relays = new Map<string, Relay>();
+  readonly #memory: Memory | undefined;
+  /** The addresses of each relay that was given. */
+  readonly #found: ReadonlyMap<string, readonly string[]>;
+  #acquaintances: readonly Uint8Array[];
+  #keeping: ReturnType<typeof setTimeout> | undefined;
   readonly #subscriptions: Subscriptions;
   readonly #pump: Promise<void>;
   /** Set once the node has ended. */
   #end: { error: Error | undefined } | undefined;
 
-  protected constructor(engine: Engine, wasm: WasmNode, settings: { relays: string[]; maxMessageBytes: number }) {
+  protected constructor(
+    engine: Engine,
+    wasm: WasmNode,
+    settings: { relays: ReadonlyMap<string, readonly string[]>; acquaintances: readonly Uint8Array[]; memory: Memory | undefined; maxMessageBytes: number },
+  ) {
     this.#engine = engine;
+    this.#memory = settings.memory;
+    this.#found = settings.relays;
+    this.#acquaintances = settings.acquaintances;
     this.#wasm = wasm;
     this.#maxMessageBytes = settings.maxMessageBytes;
     this.id = wasm.peer_id();
-    for (const address of settings.relays) this.#relays.set(address, { state: "connecting", address });
+    for (const address of [...settings.relays.values()].flat()) this.#relays.set(address, { state: "connecting", address });
     // Both fail only when the node has ended, which every subscriber is told anyway.
     this.#subscriptions = new Subscriptions(
       (topic) => void this.#wait(() => wasm.subscribe(topic)).catch(() => {}),
@@ -90,10 +109,17 @@ export class Braidcast {
     }
     const iceServers = toIceServers(options.iceServers ?? []);
     const seed = options.identitySeed ?? crypto.getRandomValues(new Uint8Array(32));
-    const [engine, relays] = await Promise.all([Engine.load(source), resolveRelays(options.relays ?? [], signal)]);
+    const memory = options.memory === undefined ? pageMemory() : (options.memory ?? undefined);
+    const known = await recall(memory);
+    const [engine, found] = await Promise.all([
+      Engine.load(source),
+      resolveRelays(options.relays ?? [], known.relays, signal),
+    ]);
     signal?.throwIfAborted();
-    const wasm = await engine.wait(() => WasmNode.start({ relays, maxMessageBytes, iceServers }, seed));
-    return new this(engine, wasm, { relays, maxMessageBytes });
+    const relays = [...new Set([...found.values()].flat())];
+    const acquaintances = [...known.peers];
+    const wasm = await engine.wait(() => WasmNode.start({ relays, acquaintances, maxMessageBytes, iceServers }, seed));
+    return new this(engine, wasm, { relays: found, acquaintances, memory, maxMessageBytes });
   }
 
   /**
@@ -197,6 +223,7 @@ export class Braidcast {
       error = cause instanceof Error ? cause : new Error(String(cause));
     }
     this.#end = { error };
+    clearTimeout(this.#keeping);
     this.#subscriptions.end(error);
     this.#emitter.emit("stopped", { error });
   }
@@ -227,6 +254,7 @@ export class Braidcast {
       case "reached":
         return this.#emitter.emit("reached", { id: event.id, peers: event.peers, of: event.of });
       case "peerConnected":
+        this.#remember();
         return this.#emitter.emit("peer", { type: "connected", peer: event.peer });
       case "peerDisconnected":
         return this.#emitter.emit("peer", { type: "disconnected", id: event.id });
@@ -242,6 +270,22 @@ export class Braidcast {
       case "lagged":
         return this.#emitter.emit("lagged", { messages: event.messages, topic: undefined });
     }
+  }
+
+  /** Soon: a peer shows its record a moment after it is there, and many may come at once. */
+  #remember(): void {
+    const memory = this.#memory;
+    if (!memory || this.#keeping !== undefined) return;
+    this.#keeping = setTimeout(() => {
+      this.#keeping = undefined;
+      this.#wait(() => this.#wasm.acquaintances())
+        .then((peers) => {
+          // Those of before are better than none.
+          if (peers.length > 0) this.#acquaintances = peers;
+          return keep(memory, { relays: Object.fromEntries(this.#found), peers: this.#acquaintances });
+        })
+        .catch(() => {});
+    }, KEEP_AFTER_MS);
   }
 
   #relay(relay: Relay): void {

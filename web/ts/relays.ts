@@ -4,10 +4,26 @@ import { ConfigError, RelayError } from "./errors.js";
 /** How long a relay may take to say where it listens. */
 const LOOKUP_MS = 10_000;
 
-/** Multiaddrs as they are; `http(s)` URLs looked up at `<url>/.well-known/braidcast`. */
-export async function resolveRelays(relays: readonly string[], signal: AbortSignal | undefined): Promise<string[]> {
-  const found = await Promise.all(relays.map((relay) => (isUrl(relay) ? lookUp(relay, signal) : [relay])));
-  return [...new Set(found.flat())];
+/** How long one may take whose addresses are remembered. */
+const REMEMBERED_LOOKUP_MS = 2_000;
+
+/** Multiaddrs as they are; `http(s)` URLs looked up at `<url>/.well-known/braidcast`, or, when that does not answer, by what
+ * is `remembered` of them. */
+export async function resolveRelays(
+  relays: readonly string[],
+  remembered: Readonly<Record<string, readonly string[]>>,
+  signal: AbortSignal | undefined,
+): Promise<Map<string, readonly string[]>> {
+  const resolve = async (relay: string) => [relay, isUrl(relay) ? await find(relay, remembered[relay], signal) : [relay]] as const;
+  return new Map(await Promise.all(relays.map(resolve)));
+}
+
+async function find(url: string, remembered: readonly string[] | undefined, signal: AbortSignal | undefined): Promise<readonly string[]> {
+  if (!remembered?.length) return lookUp(url, LOOKUP_MS, signal);
+  return lookUp(url, REMEMBERED_LOOKUP_MS, signal).catch((error: unknown) => {
+    if (error instanceof RelayError) return remembered;
+    throw error;
+  });
 }
 
 function isUrl(relay: string): boolean {
@@ -16,10 +32,10 @@ function isUrl(relay: string): boolean {
   throw new ConfigError(`relay "${relay}" is neither a multiaddr (/dns4/...) nor an http(s) URL`);
 }
 
-async function lookUp(url: string, signal: AbortSignal | undefined): Promise<string[]> {
+async function lookUp(url: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<string[]> {
   let card: unknown;
   try {
-    const timeout = AbortSignal.timeout(LOOKUP_MS);
+    const timeout = AbortSignal.timeout(timeoutMs);
     const response = await fetch(`${url.replace(/\/+$/, "")}/.well-known/braidcast`, {
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       cache: "no-store",
