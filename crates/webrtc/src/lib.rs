@@ -15,17 +15,21 @@
 //! | `transport`, `behaviour`, `handler` | `/webrtc`: [`pair`]; the behaviour finds a way to signal, the transport connects |
 //! | `pipe`, `negotiate`, `sessions` | the way to signal; offer, answer, candidates; who with whom, and how many |
 //! | `calls`, `sealed` | signalling that a third party carries, which can neither read nor change it |
-//! | `web` | the browser's backend |
+//! | `handshake` | who is who on webrtc-direct |
+//! | `web`, `native` | the backends, and webrtc-direct on each |
 #![forbid(unsafe_code)]
 
 mod behaviour;
 mod calls;
 mod channel;
 mod handler;
+mod handshake;
 mod ice;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod memory;
 mod muxer;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
 mod negotiate;
 mod pipe;
 mod placed;
@@ -44,6 +48,7 @@ pub use self::{
     calls::{CallId, Calls, DATA_BYTES, Output as CallOutput},
     channel::{Channel, Channels, Closed, Lost},
     handler::Failure,
+    handshake::{Side, authenticate},
     ice::IceServer,
     muxer::Muxer,
     negotiate::{Negotiate, NegotiateError},

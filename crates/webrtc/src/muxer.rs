@@ -34,6 +34,11 @@ impl<C: Channels> Muxer<C> {
         Self { channels, limit, alive: Arc::new(()), left, leave, lingering: Vec::new() }
     }
 
+    /// A stream over a channel that is no stream of the peer's or ours: webrtc-direct's handshake.
+    pub fn handshake(&self, channel: C::Channel) -> Stream<C::Channel> {
+        self.stream(channel)
+    }
+
     /// How many there are, those included that wait for their end.
     pub fn streams(&self) -> usize {
         Arc::strong_count(&self.alive) - 1

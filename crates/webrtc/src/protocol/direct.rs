@@ -40,8 +40,8 @@ impl Credentials {
         Self { password: text.clone(), ufrag: text }
     }
 
-    /// Version 1: of both sides.
-    pub fn v1(random: [u8; 32]) -> Self {
+    /// Version 1: of both sides. Together they stay below 128 bytes, as some STUN needs it.
+    pub fn v1(random: [u8; 16]) -> Self {
         let mut text = String::from(Version::V1.prefix());
         for byte in random {
             write!(text, "{byte:02x}").expect("a string grows");
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn version_1_shares_one_string() {
-        let shared = Credentials::v1([0xab; 32]);
+        let shared = Credentials::v1([0xab; 16]);
         let dialed = Dialed::from_username(&format!("{0}:{0}", shared.ufrag)).expect("is one");
         assert_eq!(dialed, Dialed { version: Version::V1, server: shared.clone(), dialer: shared });
     }

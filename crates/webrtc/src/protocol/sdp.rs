@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_servers_answer_holds_all_that_a_browser_needs() {
-        let credentials = Credentials::v1([1; 32]);
+        let credentials = Credentials::v1([1; 16]);
         let address = "[fe80::1]:4001".parse().expect("is one");
         let answer = Description::of_server(credentials, Fingerprint::new([2; 32]), address);
         let text = answer.to_string();
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn munging_changes_the_credentials_alone() {
-        let credentials = Credentials::v1([3; 32]);
+        let credentials = Credentials::v1([3; 16]);
         let munged = munge(OFFER, &credentials);
         let mut expected = Description::parse(OFFER).expect("is one");
         expected.credentials = credentials;

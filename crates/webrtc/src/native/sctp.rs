@@ -1,0 +1,386 @@
+//! Data channels over one SCTP association: RFC 8831, opened by the protocol of RFC 8832.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use sctp_proto::{
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
+    PayloadProtocolIdentifier as Ppi, ServerConfig, StreamEvent, TransportConfig,
+};
+
+use super::dcep;
+use crate::{
+    Closed,
+    protocol::{FRAME_BYTES, INIT_LABEL},
+};
+
+/// Bytes that may be received and not read, over all channels; then the sender waits.
+const RECEIVE_BYTES: u32 = 2 * 1024 * 1024;
+
+/// Bytes sent and not acknowledged at which a channel is not ready any more: 100 Mbit/s at 100 ms take 1.2 MB.
+const SEND_BYTES: usize = 1024 * 1024;
+
+/// Longest message. Others send frames of 16 KiB, but some put several into one message.
+const MESSAGE_BYTES: u32 = 256 * 1024;
+
+/// Bytes of an SCTP packet: 1280, the smallest MTU of IPv6, without IPv6 (40), UDP (8) and a DTLS record (37 at most).
+const PACKET_BYTES: u32 = 1280 - 40 - 8 - 37;
+
+/// Most channels that the peer opened and nobody took. Guess.
+const INCOMING: usize = 256;
+
+/// The association has one path, and DTLS knows where it leads.
+const NOWHERE: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 5000));
+
+pub(super) struct Sctp {
+    endpoint: Endpoint,
+    association: Option<(AssociationHandle, Association)>,
+    connected: bool,
+    lost: Option<String>,
+    /// The DTLS client has the even numbers.
+    next: u16,
+    /// Number 0 is agreed upon in advance.
+    negotiated: bool,
+    channels: BTreeMap<u16, Entry>,
+    incoming: VecDeque<u16>,
+    /// Of who waits for `incoming`.
+    waiting: Option<Waker>,
+    pub(super) init: Init,
+    /// To be woken once nothing is locked.
+    pub(super) wakers: Vec<Waker>,
+}
+
+/// The dialler's first channel of `/webrtc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Init {
+    None,
+    Wanted,
+    Opening(u16),
+    Open(u16),
+    Closed,
+}
+
+#[derive(Default)]
+struct Entry {
+    /// The peer opened it, and has not said what it is.
+    nameless: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Sctp {
+    pub(super) fn new(negotiated: bool) -> Self {
+        let mut config = EndpointConfig::new();
+        config.max_payload_size(PACKET_BYTES);
+        let mut server = ServerConfig::new();
+        server.transport = Arc::new(transport());
+        Self {
+            endpoint: Endpoint::new(Arc::new(config), Some(Arc::new(server))),
+            association: None,
+            connected: false,
+            lost: None,
+            next: 0,
+            negotiated,
+            channels: BTreeMap::new(),
+            incoming: VecDeque::new(),
+            waiting: None,
+            init: Init::None,
+            wakers: Vec::new(),
+        }
+    }
+
+    /// DTLS is up. Its client begins.
+    pub(super) fn start(&mut self, client: bool) {
+        // 0 is for the handshake of webrtc-direct.
+        self.next = if client { 2 } else { 1 };
+        if client {
+            let mut config = ClientConfig::new();
+            config.transport = Arc::new(transport());
+            match self.endpoint.connect(config, NOWHERE) {
+                Ok(association) => self.association = Some(association),
+                Err(error) => self.lose(error.to_string()),
+            }
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    pub(super) fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
+    /// A packet out of DTLS.
+    pub(super) fn handle(&mut self, now: Instant, packet: Bytes) {
+        match self.endpoint.handle(now, NOWHERE, None, None, packet) {
+            // WebRTC has one association; browsers repeat its first packet.
+            Some((handle, DatagramEvent::NewAssociation(association))) if self.association.is_none() => {
+                self.association = Some((handle, association));
+            }
+            Some((_, DatagramEvent::AssociationEvent(event))) => {
+                if let Some((_, association)) = &mut self.association {
+                    association.handle_event(event);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Some((_, association)) = &mut self.association {
+            association.handle_timeout(now);
+        }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        self.association.as_ref().and_then(|(_, association)| association.poll_timeout())
+    }
+
+    /// Packets for DTLS.
+    pub(super) fn poll_packets(&mut self, now: Instant) -> Option<Vec<Bytes>> {
+        self.settle();
+        let transmit =
+            self.endpoint.poll_transmit().or_else(|| self.association.as_mut()?.1.poll_transmit(now))?;
+        match transmit.payload {
+            Payload::RawEncode(packets) => Some(packets),
+            Payload::PartialDecode(_) => None,
+        }
+    }
+
+    /// Takes out what has happened.
+    fn settle(&mut self) {
+        loop {
+            let Some((handle, association)) = &mut self.association else { return };
+            while let Some(event) = association.poll_endpoint_event() {
+                if let Some(event) = self.endpoint.handle_event(*handle, event) {
+                    association.handle_event(event);
+                }
+            }
+            let Some(event) = association.poll() else { return };
+            match event {
+                Event::Connected => self.on_connected(),
+                Event::HandshakeFailed { reason } | Event::AssociationLost { reason } => {
+                    self.lose(reason.to_string());
+                }
+                Event::Stream(event) => self.on_stream(event),
+                _ => {}
+            }
+        }
+    }
+
+    fn on_connected(&mut self) {
+        self.connected = true;
+        if self.negotiated {
+            // It may be there already, by the peer's first message.
+            self.create(0);
+        }
+        if self.init == Init::Wanted {
+            self.init = self.open(INIT_LABEL).map_or(Init::Closed, Init::Opening);
+        }
+    }
+
+    fn on_stream(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened { id } | StreamEvent::Readable { id } => {
+                let nameless = Entry { nameless: true, ..Entry::default() };
+                let entry = self.channels.entry(id).or_insert(nameless);
+                self.wakers.extend(entry.reader.take());
+                if entry.nameless {
+                    self.greet(id);
+                } else if self.init == Init::Opening(id) {
+                    // Nothing but the acknowledgement comes there.
+                    let _ = self.read(id);
+                }
+            }
+            StreamEvent::BufferedAmountLow { id } | StreamEvent::Writable { id } => {
+                if let Some(entry) = self.channels.get_mut(&id) {
+                    self.wakers.extend(entry.writer.take());
+                }
+            }
+            StreamEvent::Finished { id } | StreamEvent::Stopped { id, .. } => self.forget(id),
+            _ => {}
+        }
+    }
+
+    /// Reads what the peer's channel is.
+    fn greet(&mut self, id: u16) {
+        let Some(message) = self.read_any(id) else { return };
+        let label = (message.0 == Ppi::Dcep).then(|| dcep::open_label(&message.1)).flatten();
+        let Some(label) = label.filter(|_| self.incoming.len() < INCOMING) else {
+            tracing::debug!(id, "a peer's data channel is none, or one too many");
+            return self.close(id);
+        };
+        self.write(id, dcep::ACK, Ppi::Dcep);
+        if let Some(entry) = self.channels.get_mut(&id) {
+            entry.nameless = false;
+            if label != INIT_LABEL.as_bytes() {
+                self.incoming.push_back(id);
+                self.wakers.extend(self.waiting.take());
+            }
+        }
+    }
+
+    /// Opens a channel; what is sent goes out behind its opening.
+    pub(super) fn open(&mut self, label: &str) -> Option<u16> {
+        for _ in 0..u16::MAX / 2 {
+            let id = self.next;
+            self.next = match id.wrapping_add(2) {
+                // 65535 is no number of a stream.
+                65535 => 1,
+                0 => 2,
+                next => next,
+            };
+            if !self.channels.contains_key(&id) && self.create(id) {
+                self.write(id, &dcep::open(label), Ppi::Dcep);
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// A stream of this number, ours or the peer's.
+    fn create(&mut self, id: u16) -> bool {
+        let Some((_, association)) = &mut self.association else { return false };
+        let opened = association.open_stream(id, Ppi::Binary);
+        if !matches!(opened, Ok(_) | Err(sctp_proto::Error::ErrStreamAlreadyExist)) {
+            return false;
+        }
+        if let Ok(mut stream) = association.stream(id) {
+            let _ = stream.set_buffered_amount_low_threshold(SEND_BYTES / 2);
+        }
+        self.channels.insert(id, Entry::default());
+        true
+    }
+
+    /// The next channel that the peer opened.
+    pub(super) fn poll_incoming(&mut self, context: &Context<'_>) -> Poll<u16> {
+        while let Some(id) = self.incoming.pop_front() {
+            if self.channels.contains_key(&id) {
+                if let Some(Ok(mut stream)) = self.association.as_mut().map(|(_, all)| all.stream(id)) {
+                    let _ = stream.set_buffered_amount_low_threshold(SEND_BYTES / 2);
+                }
+                return Poll::Ready(id);
+            }
+        }
+        self.waiting = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// The next message of a channel; `None` when it is closed.
+    pub(super) fn poll_message(&mut self, id: u16, context: &Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(message) = self.read(id) {
+            return Poll::Ready(Some(message));
+        }
+        match self.channels.get_mut(&id) {
+            Some(entry) if self.lost.is_none() => {
+                entry.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(None),
+        }
+    }
+
+    /// Ready when little waits to be acknowledged.
+    pub(super) fn poll_ready(&mut self, id: u16, context: &Context<'_>) -> Poll<Result<(), Closed>> {
+        let buffered = self.buffered(id);
+        let Some(entry) = self.channels.get_mut(&id) else { return Poll::Ready(Err(Closed)) };
+        if self.lost.is_some() {
+            return Poll::Ready(Err(Closed));
+        }
+        if buffered < SEND_BYTES {
+            return Poll::Ready(Ok(()));
+        }
+        entry.writer = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn send(&mut self, id: u16, message: &[u8]) {
+        self.write(id, message, Ppi::Binary);
+    }
+
+    /// Closes a channel, once the peer has all that was sent on it.
+    pub(super) fn close(&mut self, id: u16) {
+        if self.channels.remove(&id).is_some()
+            && let Some(Ok(mut stream)) = self.association.as_mut().map(|(_, all)| all.stream(id))
+        {
+            let _ = stream.close();
+        }
+    }
+
+    /// Whether the peer has all that was sent.
+    pub(super) fn is_flushed(&mut self) -> bool {
+        let Some((_, association)) = &mut self.association else { return true };
+        let ids = association.stream_ids();
+        self.lost.is_some() || ids.into_iter().all(|id| self.buffered(id) == 0)
+    }
+
+    fn buffered(&mut self, id: u16) -> usize {
+        let Some((_, association)) = &mut self.association else { return 0 };
+        association.stream(id).and_then(|stream| stream.buffered_amount()).unwrap_or(0)
+    }
+
+    fn write(&mut self, id: u16, message: &[u8], kind: Ppi) {
+        if let Some(Ok(mut stream)) = self.association.as_mut().map(|(_, all)| all.stream(id))
+            && let Err(error) = stream.write_with_ppi(message, kind)
+        {
+            tracing::debug!(id, %error, "a data channel takes no message");
+        }
+    }
+
+    /// The next message that is data.
+    fn read(&mut self, id: u16) -> Option<Bytes> {
+        loop {
+            let (kind, message) = self.read_any(id)?;
+            if kind != Ppi::Dcep {
+                return Some(message);
+            }
+            if self.init == Init::Opening(id) {
+                self.init = Init::Open(id);
+            }
+        }
+    }
+
+    fn read_any(&mut self, id: u16) -> Option<(Ppi, Bytes)> {
+        let (_, association) = self.association.as_mut()?;
+        let mut message = association.stream(id).ok()?.read_sctp().ok()??;
+        let (kind, len) = (message.ppi, message.len());
+        Some((kind, message.next(len).map(|chunk| chunk.bytes).unwrap_or_default()))
+    }
+
+    /// The peer closed the channel.
+    fn forget(&mut self, id: u16) {
+        if let Some(entry) = self.channels.remove(&id) {
+            self.wakers.extend([entry.reader, entry.writer].into_iter().flatten());
+        }
+        if matches!(self.init, Init::Opening(at) | Init::Open(at) if at == id) {
+            self.init = Init::Closed;
+        }
+    }
+
+    /// Nothing comes or goes any more; what has come can still be read.
+    pub(super) fn lose(&mut self, reason: String) {
+        self.lost.get_or_insert(reason);
+        for entry in self.channels.values_mut() {
+            self.wakers.extend([entry.reader.take(), entry.writer.take()].into_iter().flatten());
+        }
+    }
+}
+
+/// Timeouts as Chromium's: <https://webrtc.googlesource.com/src/+/refs/heads/main/net/dcsctp/public/dcsctp_options.h>.
+fn transport() -> TransportConfig {
+    TransportConfig::default()
+        .with_max_receive_buffer_size(RECEIVE_BYTES)
+        .with_max_receive_message_size(MESSAGE_BYTES)
+        .with_max_send_message_size(FRAME_BYTES as u32)
+        .with_max_init_retransmits(None)
+        .with_max_data_retransmits(None)
+        .with_rto_initial_ms(500)
+        .with_rto_min_ms(400)
+}

@@ -1,0 +1,108 @@
+//! A UDP socket that sends and receives many datagrams at once, where the system can (GSO and GRO of Linux).
+
+use std::{
+    io::{self, IoSliceMut},
+    net::SocketAddr,
+};
+
+use bytes::{Bytes, BytesMut};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use tokio::{io::Interest, net::UdpSocket};
+
+use super::peer::Datagram;
+
+/// Bytes of the kernel's buffers, if it lets us.
+const KERNEL_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes that one system call may bring.
+const RECEIVE_BYTES: usize = 64 * 1024;
+
+/// Bytes that one system call may take.
+const SEND_BYTES: usize = 60 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    address: SocketAddr,
+}
+
+impl Socket {
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = std::net::UdpSocket::bind(address)?;
+        let state = UdpSocketState::new((&socket).into())?;
+        // What the system grants is enough.
+        let _ = state.set_recv_buffer_size((&socket).into(), KERNEL_BYTES);
+        let _ = state.set_send_buffer_size((&socket).into(), KERNEL_BYTES);
+        let address = socket.local_addr()?;
+        Ok(Self { socket: UdpSocket::from_std(socket)?, state, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends `datagrams`. One that the system refuses is lost, as any may be.
+    pub(super) async fn send(&self, datagrams: &[Datagram]) {
+        let mut rest = datagrams;
+        let mut contents = Vec::new();
+        while let Some(first) = rest.first() {
+            let len = self.train(rest);
+            let (train, after) = rest.split_at(len);
+            rest = after;
+            contents.clear();
+            contents.extend(train.iter().flat_map(|datagram| &datagram.bytes[..]));
+            let transmit = Transmit {
+                destination: first.remote,
+                ecn: None,
+                contents: &contents,
+                segment_size: (len > 1).then_some(first.bytes.len()),
+                src_ip: self.address.ip().is_unspecified().then_some(first.local),
+            };
+            let send = || self.state.send((&self.socket).into(), &transmit);
+            if let Err(error) = self.socket.async_io(Interest::WRITABLE, send).await {
+                tracing::debug!(%error, to = %first.remote, "a datagram is not sent");
+            }
+        }
+    }
+
+    /// How many go as one: to the same place, of the same length but for a shorter last one.
+    fn train(&self, datagrams: &[Datagram]) -> usize {
+        let most = self.state.max_gso_segments();
+        let Some(first) = datagrams.first() else { return 0 };
+        let len = first.bytes.len();
+        let same = |datagram: &&Datagram| {
+            datagram.remote == first.remote && datagram.local == first.local && datagram.bytes.len() == len
+        };
+        let most = most.min(SEND_BYTES / len.max(1)).max(1);
+        let equal = datagrams.iter().take(most).take_while(same).count();
+        match datagrams.get(equal) {
+            Some(last)
+                if equal < most
+                    && last.remote == first.remote
+                    && last.local == first.local
+                    && last.bytes.len() < len =>
+            {
+                equal + 1
+            }
+            _ => equal,
+        }
+    }
+
+    /// Waits for datagrams.
+    pub(super) async fn receive(&self, buffer: &mut BytesMut, into: &mut Vec<Datagram>) -> io::Result<()> {
+        buffer.resize(RECEIVE_BYTES, 0);
+        let mut meta = [RecvMeta::default()];
+        let mut receive =
+            || self.state.recv((&self.socket).into(), &mut [IoSliceMut::new(buffer)], &mut meta);
+        while self.socket.async_io(Interest::READABLE, &mut receive).await? == 0 {}
+        let [meta] = meta;
+        let local = meta.dst_ip.unwrap_or(self.address.ip());
+        let mut bytes: Bytes = Bytes::copy_from_slice(&buffer[..meta.len]);
+        while !bytes.is_empty() {
+            let datagram = bytes.split_to(meta.stride.clamp(1, bytes.len()));
+            into.push(Datagram { remote: meta.addr, local, bytes: datagram });
+        }
+        Ok(())
+    }
+}
