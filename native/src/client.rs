@@ -252,7 +252,7 @@ mod tests {
     fn document(addresses: &[&str]) -> WellKnown {
         let addresses =
             addresses.iter().map(|address| format!("{address}/p2p/{PEER}").parse().unwrap()).collect();
-        WellKnown { peer_id: PEER.to_string(), addresses, agent: String::new() }
+        WellKnown { peer_id: PEER.to_string(), addresses, webrtc_direct: Vec::new(), agent: String::new() }
     }
 
     fn dialled(document: &WellKnown, host: &str) -> Vec<String> {

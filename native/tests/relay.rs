@@ -40,6 +40,9 @@ fn starts_on_free_ports_and_says_where() {
     let known = known.json();
     assert_eq!(known["peerId"], *relay.peer_id);
     assert_eq!(known["addresses"], serde_json::to_value(&relay.addresses).unwrap());
+    let listens = relay.addresses.iter().any(|address| address.contains("/webrtc-direct"));
+    let versions = if listens { serde_json::json!([1, 2]) } else { serde_json::json!([]) };
+    assert_eq!(known["webrtcDirect"], versions);
     assert!(known["agent"].as_str().unwrap().starts_with("braidcast/"));
 
     assert_eq!(relay.get("/").status, 200);

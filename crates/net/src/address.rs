@@ -1,5 +1,6 @@
 //! What an address means here. Pure functions, the same on every target.
 
+use braidcast_webrtc::protocol::Version;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 /// How a peer is reached at an address.
@@ -59,6 +60,13 @@ pub(crate) fn route(address: &Multiaddr) -> Result<Route, AddressError> {
 pub(crate) fn is_circuit(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
         && !address.iter().any(|part| part == Protocol::WebRTC)
+}
+
+/// The versions of webrtc-direct that a node of ours with these addresses takes. A listener drops a version that it does not
+/// know without a word, so diallers need to be told.
+pub fn webrtc_direct_versions(addresses: &[Multiaddr]) -> Vec<u8> {
+    let has_any = addresses.iter().any(|address| peer_connection(address) == Some(PeerConnection::Listener));
+    Version::ALL.into_iter().filter(|_| has_any).map(Version::number).collect()
 }
 
 /// The kind of a peer connection made at this address, if it is one.
@@ -245,6 +253,15 @@ mod tests {
                 .with(Protocol::Ws("/".into()));
             assert!(matches!(route(&address), Err(AddressError::Name(_))), "{name}");
         }
+    }
+
+    #[test]
+    fn the_versions_of_webrtc_direct_are_those_of_its_listener() {
+        let addresses =
+            ["/ip4/192.0.2.1/tcp/1/ws", "/ip4/192.0.2.1/udp/1/webrtc-direct"].map(|text| text.parse());
+        let addresses = addresses.map(|address| address.expect("an address"));
+        assert_eq!(webrtc_direct_versions(&addresses[..1]), [0; 0]);
+        assert_eq!(webrtc_direct_versions(&addresses), [1, 2]);
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub use braidcast_webrtc::IceServer;
 pub use libp2p::Multiaddr;
 
 pub use self::{
+    address::webrtc_direct_versions,
     config::{CircuitLimits, Config},
     inbox::{Event, Events},
     node::{Link, Node, PeerInfo, PublishFailed, Published, StartError, Stopped},

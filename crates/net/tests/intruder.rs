@@ -4,7 +4,10 @@ mod common;
 
 use std::time::Duration;
 
-use braidcast_core::{Frame, frame::Body};
+use braidcast_core::{
+    Frame,
+    frame::{Body, Carry},
+};
 use braidcast_net::{Event, Multiaddr, Topic, mesh, wire};
 use common::{client, event, first_address, identity, patiently, relay, relay_connected};
 use futures::{AsyncWriteExt, StreamExt};
@@ -137,16 +140,37 @@ async fn an_acknowledgement_of_what_was_never_sent() {
     }
 }
 
+/// What a peer signed for the node, with something else in its place.
+fn swapped_offer() -> Vec<u8> {
+    let (origin, target) = (identity(4), identity(5).peer_id());
+    let signed = [&origin.peer_id().0[..], &target.0, b"fingerprint"].concat();
+    let carry = Carry {
+        origin: origin.peer_id().0.to_vec().into(),
+        target: target.0.to_vec().into(),
+        sealed: b"another one".to_vec().into(),
+        signature: origin.sign(wire::Domain::Carry, &signed).to_vec().into(),
+    };
+    wire::frame::encode(&Frame::from(Body::Carry(carry))).to_vec()
+}
+
+#[tokio::test]
+async fn a_carrier_that_swaps_a_fingerprint() {
+    for number in either_side() {
+        is_thrown_out(number, CONTROL, swapped_offer()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_banned_peer_is_refused() {
     let (node, _events) = relay(5, "/ip4/127.0.0.1/tcp/0").await;
     let address = first_address(&node).await;
-    for number in either_side() {
+    // A graft to a topic without a name.
+    let graft = vec![0x04, 0x0a, 0x02, 0x12, 0x00];
+    for (number, frame) in either_side().into_iter().zip([graft, swapped_offer()]) {
         let mut intruder = Intruder::new(number);
         patiently("the node to close", async {
             let peer = intruder.connect(&address).await;
-            // A graft to a topic without a name.
-            intruder.write_until_closed(peer, CONTROL, vec![0x04, 0x0a, 0x02, 0x12, 0x00]).await;
+            intruder.write_until_closed(peer, CONTROL, frame).await;
             intruder.connect(&address).await;
             while !matches!(intruder.swarm.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {}
         })

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use braidcast_net::{Multiaddr, Node, Stopped};
+use braidcast_net::{Multiaddr, Node, Stopped, webrtc_direct_versions};
 use serde::{Deserialize, Serialize};
 use tower_http::cors::{Any, CorsLayer};
 
@@ -25,6 +25,9 @@ pub(crate) struct WellKnown {
     /// Where it can be dialled, each with `/p2p/<id>`: what it listens on, wildcards resolved, and what its operator
     /// announces. Nothing is derived from the request.
     pub(crate) addresses: Vec<Multiaddr>,
+    /// The versions of webrtc-direct at those of the addresses that have it: 1, 2, or none.
+    #[serde(default)]
+    pub(crate) webrtc_direct: Vec<u8>,
     /// Its name and version.
     pub(crate) agent: String,
 }
@@ -42,6 +45,7 @@ pub(crate) async fn show(State(relay): State<Relay>) -> Response {
         Ok(addresses) => {
             let document = WellKnown {
                 peer_id: relay.node.peer_id().to_string(),
+                webrtc_direct: webrtc_direct_versions(&addresses),
                 addresses,
                 agent: relay.agent.clone(),
             };

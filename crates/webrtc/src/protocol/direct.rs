@@ -17,6 +17,17 @@ pub enum Version {
 }
 
 impl Version {
+    /// Those that a listener of this crate takes, on one port.
+    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => 2,
+        }
+    }
+
     /// What the server's ufrag begins with.
     pub const fn prefix(self) -> &'static str {
         match self {
