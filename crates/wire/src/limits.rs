@@ -63,8 +63,8 @@ pub const SEALED_BYTES: usize = 8 * 1024;
 /// Signalling that a peer may have carried at once, in bytes; a connection takes about 8 KiB each way.
 pub const CARRY_BURST_BYTES: u64 = 128 * 1024;
 
-/// And then each second.
-pub const CARRY_BYTES_PER_SECOND: u64 = 8 * 1024;
+/// And then each second: a connection every four, and a few signatures to check.
+pub const CARRY_BYTES_PER_SECOND: u64 = 2 * 1024;
 
 /// Longest signed peer record, in bytes.
 pub const RECORD_BYTES: usize = 1024;
