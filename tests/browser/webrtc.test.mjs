@@ -13,6 +13,7 @@ test("two tabs link directly through a relay and outlive it", async (t) => {
     [launch(t), launch(t)].map(async (context) => Peer.open(t, await context, [relay.url], "pair")),
   );
   await Promise.all([ada.linked([bob.id]), bob.linked([ada.id])]);
+  assert.deepEqual(await ada.path(bob.id), { link: "direct", via: undefined, obstacle: undefined });
   await relay.kill();
   await Promise.all([ada.alone(), bob.alone()]);
 
@@ -46,10 +47,50 @@ test("a tab without WebRTC receives everything through the relay", async (t) => 
   assert.deepEqual(await Promise.all([ada.receives("file"), eve.receives("file")]), [sent, sent]);
   const links = (await eve.peers()).map(({ link }) => link);
   assert.deepEqual(links, ["relay"]);
+  const path = await eve.path(bob.id);
+  assert.equal(path.link, undefined);
+  assert.match(path.obstacle, /no WebRTC here/);
   assert.deepEqual([ada, bob, eve].flatMap(({ complaints }) => complaints), []);
 });
 
-/** The browser itself logs a WebSocket that cannot be opened. */
+test("twelve tabs in three processes share a room and leave the relay in peace", async (t) => {
+  const [relay, ...contexts] = await Promise.all([Relay.start(t, { app: false }), launch(t), launch(t), launch(t)]);
+  const tabs = await Promise.all(
+    contexts.flatMap((context) => Array.from({ length: 4 }, () => Peer.open(t, context, [relay.url], "room"))),
+  );
+  await Promise.all(tabs.map((tab) => tab.linked(6)));
+  const before = await traffic(relay, tabs);
+
+  await Promise.all(tabs.map((tab) => tab.say(`from ${tab.id}`)));
+  await Promise.all(tabs.flatMap((tab) => othersOf(tab, tabs).map((other) => tab.hears(`from ${other.id}`))));
+  for (const sender of tabs) {
+    const sent = await sender.sendNoise(sender.id, MIB / 2);
+    const received = await Promise.all(othersOf(sender, tabs).map((tab) => tab.receives(sender.id)));
+    assert.ok(received.every((hash) => hash === sent));
+  }
+
+  const after = await traffic(relay, tabs);
+  const share = (after.relay - before.relay) / (after.tabs - before.tabs);
+  const links = await Promise.all(tabs.map(async (tab) => (await tab.linked(0)).length));
+  t.diagnostic(`direct links ${links.join(" ")}, ${(100 * share).toFixed(2)} % of bulk bytes from the relay`);
+  assert.ok(Math.max(...links) <= 8, `a tab holds ${Math.max(...links)} links`);
+  assert.ok(share < 0.1, `the relay carries ${(100 * share).toFixed(1)} % of bulk bytes`);
+  assert.deepEqual(tabs.flatMap(({ complaints }) => complaints), []);
+});
+
+function othersOf(tab, tabs) {
+  return tabs.filter((other) => other !== tab);
+}
+
+/** Bulk bytes that tabs received, and those of them that the relay sent. */
+async function traffic(relay, tabs) {
+  const stats = await Promise.all(tabs.map((tab) => tab.stats()));
+  const metrics = await (await fetch(`${relay.url}/metrics`)).text();
+  const sent = /^braidcast_bulk_sent_bytes_total (\d+)/m.exec(metrics);
+  return { relay: Number(sent[1]), tabs: stats.reduce((sum, { bulkBytesIn }) => sum + bulkBytesIn, 0) };
+}
+
+/** The browser itself logs a WebSocket that cannot be opened, or that dies while it opens. */
 function isRelayGone(text) {
-  return text.includes("WebSocket connection to") && text.includes("ERR_CONNECTION_REFUSED");
+  return /^console: WebSocket connection to .* net::ERR_CONNECTION_(REFUSED|RESET)$/.test(text);
 }

@@ -48,6 +48,11 @@ export class Peer {
     return this.page.evaluate(() => node.peers());
   }
 
+  /** How what a peer publishes comes to this one. */
+  path(id) {
+    return this.page.evaluate((id) => node.path(id), id);
+  }
+
   stats() {
     return this.page.evaluate(() => node.stats());
   }

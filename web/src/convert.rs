@@ -1,8 +1,8 @@
 //! What crosses, and how. The TypeScript section at the end says the same for the other side.
 
 use braidcast_net::{
-    Config, Event, IceServer, Identity, Link, Message, Multiaddr, Payload, PeerInfo, Progress, PublishError,
-    PublishFailed, Published, StartError, Stopped, wire::TopicError,
+    Config, Event, IceServer, Identity, Link, Message, Multiaddr, Path, Payload, PeerId, PeerInfo, Progress,
+    PublishError, PublishFailed, Published, StartError, Stopped, wire::TopicError,
 };
 use bytes::Bytes;
 use js_sys::Uint8Array;
@@ -265,11 +265,7 @@ impl From<PeerInfo> for JsPeer {
     fn from(peer: PeerInfo) -> Self {
         Self {
             id: peer.id.to_string(),
-            link: match peer.link {
-                Link::Relay => "relay",
-                Link::Direct => "direct",
-                Link::Circuit => "circuit",
-            },
+            link: link(peer.link),
             address: peer.address,
             agent: peer.agent,
             rtt_ms: peer.rtt_ms,
@@ -277,6 +273,29 @@ impl From<PeerInfo> for JsPeer {
             inbound: peer.inbound,
         }
     }
+}
+
+fn link(link: Link) -> &'static str {
+    match link {
+        Link::Relay => "relay",
+        Link::Direct => "direct",
+        Link::Circuit => "circuit",
+    }
+}
+
+pub(crate) fn path(path: Path) -> JsValue {
+    #[derive(Serialize)]
+    struct JsPath {
+        link: Option<&'static str>,
+        via: Option<String>,
+        obstacle: Option<String>,
+    }
+    let via = path.via.map(|relay| relay.to_string());
+    to_js(&JsPath { link: path.link.map(link), via, obstacle: path.obstacle })
+}
+
+pub(crate) fn parse_peer(text: &str) -> Result<PeerId, Failure> {
+    text.parse().map_err(|error| Failure::new("INVALID", format!("{text:?} is no peer id: {error}")))
 }
 
 pub(crate) fn peers(peers: Vec<PeerInfo>) -> JsValue {
@@ -310,6 +329,11 @@ export interface WasmPeer {
   rttMs: number | undefined;
   topics: string[];
   inbound: boolean;
+}
+export interface WasmPath {
+  link: "relay" | "direct" | "circuit" | undefined;
+  via: string | undefined;
+  obstacle: string | undefined;
 }
 export interface WasmStats {
   messagesIn: number; messagesOut: number;

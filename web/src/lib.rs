@@ -79,6 +79,12 @@ impl WasmNode {
         Ok(records.iter().map(|record| js_sys::Uint8Array::from(&record[..])).collect())
     }
 
+    /// How what a peer publishes comes to us.
+    #[wasm_bindgen(unchecked_return_type = "WasmPath")]
+    pub async fn path(&self, peer: String) -> Result<JsValue, Failure> {
+        Ok(convert::path(self.node.path(convert::parse_peer(&peer)?).await?))
+    }
+
     /// The counters now.
     #[wasm_bindgen(unchecked_return_type = "WasmStats")]
     pub fn stats(&self) -> JsValue {

@@ -9,7 +9,7 @@ import { Message } from "./message.js";
 import { resolveRelays } from "./relays.js";
 import { Subscriptions, type Sink } from "./subscriptions.js";
 import { Topic, type PublishOptions } from "./topic.js";
-import type { NodeEvents, Peer, Published, Relay, Stats } from "./types.js";
+import type { NodeEvents, Path, Peer, Published, Relay, Stats } from "./types.js";
 
 /** Longest payload unless said otherwise, in bytes. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
@@ -143,6 +143,16 @@ export class Braidcast {
    */
   peers(): Promise<Peer[]> {
     return this.#wait(() => this.#wasm.peers());
+  }
+
+  /**
+   * How what this peer publishes comes to us, and why not over a direct link.
+   *
+   * @throws {InvalidError} for what is no peer id.
+   * @throws {StoppedError} {@link CrashedError}
+   */
+  path(peerId: string): Promise<Path> {
+    return this.#wait(() => this.#wasm.path(peerId));
   }
 
   /**

@@ -16,6 +16,17 @@ export interface Peer {
   readonly inbound: boolean;
 }
 
+/** How what a peer publishes comes to us. */
+export interface Path {
+  /** As in {@link Peer}; undefined when there is no link to it and all comes through other peers. A circuit carries no
+   * messages: they come through other peers until a direct link is made. */
+  readonly link: "relay" | "direct" | "circuit" | undefined;
+  /** Id of the relay whose circuit the link is. */
+  readonly via: string | undefined;
+  /** Why there is no direct link, or none yet, for people. */
+  readonly obstacle: string | undefined;
+}
+
 /** The connection to one configured relay. A lost one is dialled again for ever. */
 export type Relay =
   | { readonly state: "connecting"; readonly address: string }

@@ -28,13 +28,14 @@ use libp2p::{
 };
 
 use crate::{
-    Config, Event, Link, PeerInfo, Published, StartError,
+    Config, Event, Link, Path, PeerInfo, Published, StartError,
     address::with_peer,
     alarm::Alarm,
     behaviour::{self, Behaviour, core_id, net_id},
     inbox::Inbox,
     introductions::{Attempt, Introductions, own_record},
     links::Route,
+    path,
     peers::Peers,
     platform::{self, Network, NetworkEvent, Resumed},
     reason,
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Judge(MessageId, Verdict, oneshot::Sender<()>),
     Publish(Topic, Content, oneshot::Sender<Result<Published, PublishError>>),
     Peers(oneshot::Sender<Vec<PeerInfo>>),
+    Path(PeerId, oneshot::Sender<Path>),
     Addresses(oneshot::Sender<Vec<Multiaddr>>),
     Acquaintances(oneshot::Sender<Vec<Bytes>>),
     Dial(Multiaddr, oneshot::Sender<()>),
@@ -285,6 +287,9 @@ impl Driver {
             Command::Peers(reply) => {
                 let _ = reply.send(self.infos());
             }
+            Command::Path(peer, reply) => {
+                let _ = reply.send(self.path(peer));
+            }
             Command::Addresses(reply) => {
                 let local = *self.swarm.local_peer_id();
                 let full = self.addresses().into_iter().map(|address| with_peer(address, local)).collect();
@@ -469,7 +474,7 @@ impl Driver {
         let reason = reason::of_dial(error);
         tracing::debug!(reason, "dial failed");
         let now = platform::now().time;
-        self.introductions.on_dialled(connection, now);
+        self.introductions.on_dial_failed(connection, &reason, now);
         let events = self.relays.on_dial_failed(connection, &reason, now);
         self.tell(events);
         self.dial_introduced(now);
@@ -514,9 +519,8 @@ impl Driver {
     fn dial_introduced(&mut self, now: Time) {
         loop {
             let linked: BTreeSet<NetPeerId> = self.direct().collect();
-            let room = self.wanted_peers.saturating_sub(linked.len());
             let relays = &self.relays;
-            let next = self.introductions.dial(now, room, &linked, |relay| relays.contains(relay));
+            let next = self.introductions.dial(now, self.room(), &linked, |relay| relays.contains(relay));
             match next {
                 Some(Attempt::Dial(opts)) => self.dial(opts),
                 Some(Attempt::Call { peer, carriers }) => {
@@ -528,6 +532,11 @@ impl Driver {
                 None => return,
             }
         }
+    }
+
+    /// How many more direct links are wanted.
+    fn room(&self) -> usize {
+        self.wanted_peers.saturating_sub(self.direct().count())
     }
 
     /// Peers with a link of their own, the relays aside.
@@ -565,6 +574,19 @@ impl Driver {
         self.direct().filter_map(core_id).filter_map(|peer| hub.record_of(peer)).take(ACQUAINTANCES).collect()
     }
 
+    fn path(&self, id: PeerId) -> Path {
+        let route = self.swarm.behaviour().hub.routes().find(|(peer, _)| *peer == id).map(|(_, route)| route);
+        let link = route.map(|route| self.link(id, route));
+        let is_direct = matches!(link, Some(Link::Direct | Link::Relay));
+        let obstacle = || match platform::handicap() {
+            Some(handicap) => handicap.into(),
+            None => self.introductions.obstacle(net_id(id), self.room()).to_string(),
+        };
+        let obstacle = (!is_direct).then(obstacle);
+        let via = route.filter(|route| route.circuit).and_then(|route| path::relay(&route.address));
+        Path { link, via, obstacle }
+    }
+
     fn infos(&self) -> Vec<PeerInfo> {
         let hub = &self.swarm.behaviour().hub;
         hub.routes().map(|(peer, route)| self.info(peer, route, hub.topics_of(peer))).collect()
@@ -573,19 +595,23 @@ impl Driver {
     fn info(&self, id: PeerId, route: &Route, topics: Vec<Topic>) -> PeerInfo {
         let peer: NetPeerId = net_id(id);
         let known = self.peers.get(peer);
-        let link = match route.circuit {
-            true => Link::Circuit,
-            false if known.relays || self.relays.contains(peer) => Link::Relay,
-            false => Link::Direct,
-        };
         PeerInfo {
             id,
-            link,
+            link: self.link(id, route),
             address: route.address.to_string(),
             agent: known.agent,
             rtt_ms: known.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
             topics,
             inbound: route.inbound,
+        }
+    }
+
+    fn link(&self, id: PeerId, route: &Route) -> Link {
+        let peer = net_id(id);
+        match route.circuit {
+            true => Link::Circuit,
+            false if self.peers.get(peer).relays || self.relays.contains(peer) => Link::Relay,
+            false => Link::Direct,
         }
     }
 }

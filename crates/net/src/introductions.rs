@@ -18,7 +18,10 @@ use libp2p::{
     },
 };
 
-use crate::address::{self, Route, is_loopback, route};
+use crate::{
+    address::{self, Route, is_loopback, route},
+    path::Obstacle,
+};
 
 /// Most peers remembered. Guess.
 const KNOWN: usize = 64;
@@ -74,6 +77,8 @@ struct Known {
     addresses: Vec<Multiaddr>,
     /// Dials since the last link that lasted.
     failures: u32,
+    /// Why the last one failed.
+    failure: Option<String>,
     /// Not dialled before.
     rests_until: Time,
     linked_at: Option<Time>,
@@ -128,7 +133,8 @@ impl Introductions {
             };
             self.known.remove(&worst);
         }
-        self.known.insert(peer, Known { addresses, failures: 0, rests_until: now, linked_at: None });
+        self.known
+            .insert(peer, Known { addresses, failures: 0, failure: None, rests_until: now, linked_at: None });
     }
 
     /// The next to dial, if there is room: `room` more peers are wanted, and who is in `linked` is none of them.
@@ -197,6 +203,9 @@ impl Introductions {
     /// No neighbour reaches the peer.
     pub(crate) fn on_unreached(&mut self, peer: PeerId, now: Time) {
         self.calling.remove(&peer);
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.failure = Some("no neighbour leads to it".into());
+        }
         self.on_failed(peer, now);
     }
 
@@ -213,10 +222,32 @@ impl Introductions {
         }
     }
 
+    /// A dial has failed.
+    pub(crate) fn on_dial_failed(&mut self, connection: ConnectionId, reason: &str, now: Time) {
+        let dialled = self.dialing.get(&connection);
+        if let Some(known) = dialled.and_then(|peer| self.known.get_mut(peer)) {
+            known.failure = Some(reason.into());
+        }
+        self.on_dialled(connection, now);
+    }
+
+    /// Why there is no link to a peer. `room` as in [`dial`](Self::dial).
+    pub(crate) fn obstacle(&self, peer: PeerId, room: usize) -> Obstacle {
+        let Some(known) = self.known.get(&peer) else { return Obstacle::Unknown };
+        match &known.failure {
+            _ if self.dialing.values().chain(&self.calling).any(|id| *id == peer) => Obstacle::Dialing,
+            Some(failure) => Obstacle::Failed(failure.clone()),
+            None if room == 0 => Obstacle::Enough,
+            None if known.failures > 0 => Obstacle::Lost,
+            None => Obstacle::Waiting,
+        }
+    }
+
     /// The link to a peer is up, whoever dialled.
     pub(crate) fn on_link_up(&mut self, peer: PeerId, now: Time) {
         if let Some(known) = self.known.get_mut(&peer) {
             known.linked_at = Some(now);
+            known.failure = None;
         }
     }
 
@@ -375,6 +406,23 @@ mod tests {
         introductions.on_dialled(dials[0].connection_id(), NOW);
         assert!(next(&mut introductions, NOW, 0).is_none(), "no room for more peers");
         assert!(next(&mut introductions, NOW, 100).is_some());
+    }
+
+    #[test]
+    fn what_stands_in_the_way_can_be_asked() {
+        let mut introductions = Introductions::new([0; 32], |_| true);
+        let peer = key(1).public().to_peer_id();
+        assert_eq!(introductions.obstacle(peer, 8), Obstacle::Unknown);
+        introductions.offer(vec![record(1)], NOW, |_| true);
+        assert_eq!(introductions.obstacle(peer, 0), Obstacle::Enough);
+        assert_eq!(introductions.obstacle(peer, 8), Obstacle::Waiting);
+        let dial = next(&mut introductions, NOW, 8).expect("one");
+        assert_eq!(introductions.obstacle(peer, 8), Obstacle::Dialing);
+        introductions.on_dial_failed(dial.connection_id(), "no way", NOW);
+        assert_eq!(introductions.obstacle(peer, 8), Obstacle::Failed("no way".into()));
+        introductions.on_link_up(peer, NOW);
+        introductions.on_link_down(peer, NOW);
+        assert_eq!(introductions.obstacle(peer, 8), Obstacle::Lost);
     }
 
     #[test]

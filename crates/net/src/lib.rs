@@ -18,6 +18,7 @@
 //! | `switchboard` | signalling that neighbours carry, when no relay does |
 //! | `outlet`, `handler`, `stream` | from the hub to one connection's task, to its four substreams, to bytes |
 //! | `platform` | clock, entropy, tasks and transports, once per target; `websocket` is the browser's transport |
+//! | `path` | [`Path`]: how a peer is reached, and why not better |
 //! | `address`, `reason`, `alarm`, `muxer` | what an address means, why a dial failed, a timer, closing in time |
 //!
 //! # On the wire
@@ -45,6 +46,7 @@ mod links;
 mod muxer;
 mod node;
 mod outlet;
+mod path;
 mod peers;
 mod platform;
 mod quota;
@@ -71,6 +73,7 @@ pub use self::{
     config::{CircuitLimits, Config},
     inbox::{Event, Events},
     node::{Link, Node, PeerInfo, PublishFailed, Published, StartError, Stopped},
+    path::Path,
     stats::{CircuitStats, Stats},
 };
 

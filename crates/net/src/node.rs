@@ -13,7 +13,7 @@ use futures::{
 use libp2p::Multiaddr;
 
 use crate::{
-    Config, Events, Stats,
+    Config, Events, Path, Stats,
     driver::{Command, Driver},
     inbox::Inbox,
     platform,
@@ -85,6 +85,11 @@ impl Node {
     /// The connected peers that speak our protocol, in order of ids.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Stopped> {
         self.ask(Command::Peers).await
+    }
+
+    /// How what `peer` publishes comes to us, and why not directly.
+    pub async fn path(&self, peer: PeerId) -> Result<Path, Stopped> {
+        self.ask(|reply| Command::Path(peer, reply)).await
     }
 
     /// Where others can dial us, external addresses first, each with `/p2p/<id>`.

@@ -21,7 +21,7 @@ mod target;
 
 pub(crate) use target::{
     Network, NetworkEvent, Resumed, SPARE_PEERS, TIMER_GRAIN, WORK_BYTES, Yield, accept, check, count, dials,
-    entropy, lend, now, quota, spawn, swarm, yield_now,
+    entropy, handicap, lend, now, quota, spawn, swarm, yield_now,
 };
 
 /// How long a connection may take, from its first packet until it is encrypted and multiplexed.

@@ -218,6 +218,11 @@ pub(crate) fn lend(_network: &mut Network, _peer: PeerId, _pipe: Pipe) {}
 /// Nor accepts them: the caller gets to know when the pipe is dropped.
 pub(crate) fn accept(_network: &Network, _peer: PeerId, _pipe: Pipe) {}
 
+/// What keeps this node from direct links to those who cannot be dialled.
+pub(crate) fn handicap() -> Option<&'static str> {
+    None
+}
+
 /// Nothing here limits peer connections but what limits all connections.
 pub(crate) fn quota(config: &Config) -> Limits {
     Limits { links: config.peer_limit(), connections: config.peer_limit(), attempts: usize::MAX }

@@ -110,6 +110,12 @@ pub(crate) fn dials(route: &Route) -> bool {
     }
 }
 
+/// What keeps this node from direct links to those who cannot be dialled.
+pub(crate) fn handicap() -> Option<&'static str> {
+    (!web::is_available())
+        .then_some("there is no WebRTC here: it is turned off, or this is a worker or Node.js")
+}
+
 /// So few that a page with a thousand others stays quick, and far below Chromium's 500 in a page's life, which counts what
 /// is closed and not collected yet. Guesses.
 pub(crate) fn quota(config: &Config) -> Limits {
