@@ -69,6 +69,22 @@ fn introductions_count_from_those_that_we_chose_or_that_were_of_use() {
 }
 
 #[test]
+fn who_joined_before_it_knew_its_address_is_told_of_others_then() {
+    let mut node = Node::with(1, Config { introduces: true, ..Config::default() });
+    node.subscribe();
+    let record = |of: u8| Body::Record(frame::Record { envelope: Bytes::copy_from_slice(&[of]) });
+    for other in [2, 3] {
+        node.connect(other);
+        node.receive(other, subscriptions(&["t"], &[]));
+    }
+    assert_eq!(node.receive(2, record(2)), []);
+    let records = vec![Bytes::from_static(&[2])];
+    let introduce = Body::Introduce(frame::Introduce { topic: "t".into(), records });
+    assert_eq!(node.receive(3, record(3)), [send(3, introduce)]);
+    assert_eq!(node.receive(3, record(4)), [], "once");
+}
+
+#[test]
 fn who_finds_no_room_is_told_of_others() {
     let params = TopicParams { mesh_min: 1, mesh_target: 1, mesh_max: 1, ..TopicParams::default() };
     let topic = params.checked().expect("they fit");

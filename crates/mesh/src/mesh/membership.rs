@@ -178,8 +178,15 @@ impl Mesh {
         if envelope.len() > limits::RECORD_BYTES {
             return Err(Offence::fatal("peer record is longer than the limit"));
         }
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.record = Some(envelope);
+        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        let is_first = link.record.replace(envelope).is_none();
+        if self.config.introduces && is_first {
+            // Of two who joined before they knew their addresses, the later must hear of the earlier.
+            let mut topics: Vec<Topic> = link.topics.iter().cloned().collect();
+            topics.retain(|topic| self.is_admitted(peer, topic));
+            for topic in topics {
+                self.introduce(peer, &topic);
+            }
         }
         Ok(())
     }
