@@ -192,12 +192,15 @@ pub(crate) fn listen_address(text: &str) -> Result<Multiaddr, String> {
     let parts: Vec<_> = address.iter().collect();
     match parts.as_slice() {
         [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Tcp(_)]
-        | [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Udp(_), Protocol::QuicV1]
+        | [
+            Protocol::Ip4(_) | Protocol::Ip6(_),
+            Protocol::Udp(_),
+            Protocol::QuicV1 | Protocol::WebRTCDirect,
+        ]
         | [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Tcp(_), Protocol::Ws(_)] => Ok(address),
-        _ => {
-            Err("expected /ip4/ADDRESS/tcp/PORT, .../udp/PORT/quic-v1 or .../tcp/PORT/ws (ip6 as well)"
-                .into())
-        }
+        _ => Err("expected /ip4/ADDRESS/tcp/PORT, .../tcp/PORT/ws, .../udp/PORT/quic-v1 or \
+                 .../udp/PORT/webrtc-direct (ip6 as well)"
+            .into()),
     }
 }
 
@@ -237,6 +240,7 @@ fn transport_rank(address: &Multiaddr) -> Option<u8> {
     match parts.as_slice() {
         [Protocol::Tcp(_), Protocol::P2p(_)] => Some(0),
         [Protocol::Udp(_), Protocol::QuicV1, Protocol::P2p(_)] => Some(1),
+        [Protocol::Udp(_), Protocol::WebRTCDirect, Protocol::Certhash(_), Protocol::P2p(_)] => Some(3),
         [Protocol::Tcp(_), Protocol::Ws(_) | Protocol::Wss(_), Protocol::P2p(_)]
         | [Protocol::Tcp(_), Protocol::Tls, Protocol::Ws(_), Protocol::P2p(_)] => Some(2),
         _ => None,
@@ -310,7 +314,12 @@ mod tests {
 
     #[test]
     fn only_what_can_be_listened_on_is_accepted() {
-        for right in ["/ip4/0.0.0.0/tcp/0", "/ip6/::1/udp/1/quic-v1", "/ip4/127.0.0.1/tcp/4041/ws"] {
+        for right in [
+            "/ip4/0.0.0.0/tcp/0",
+            "/ip6/::1/udp/1/quic-v1",
+            "/ip4/127.0.0.1/tcp/4041/ws",
+            "/ip4/127.0.0.1/udp/1/webrtc-direct",
+        ] {
             assert!(listen_address(right).is_ok(), "{right}");
         }
         for wrong in

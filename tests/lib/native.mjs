@@ -19,11 +19,12 @@ export class Relay {
   #program;
   #dataDir;
   #app;
-  #listen = "/ip4/127.0.0.1/tcp/0/ws";
+  #listen;
   #http = "127.0.0.1:0";
 
-  static async start(t, { app = true } = {}) {
+  static async start(t, { app = true, listen = "/ip4/127.0.0.1/tcp/0/ws" } = {}) {
     const relay = new Relay();
+    relay.#listen = listen;
     relay.#app = app ? ["--app", APP] : [];
     relay.#dataDir = await scratch(t);
     t.after(() => relay.kill());
@@ -36,10 +37,8 @@ export class Relay {
     return `http://${this.#http}`;
   }
 
-  /** The address for browsers. */
-  get address() {
-    return `${this.#listen}/p2p/${this.peerId}`;
-  }
+  /** Where it is dialled, with its id. */
+  address;
 
   /** Ends it as a crash would. */
   async kill() {
@@ -58,7 +57,9 @@ export class Relay {
     const ready = await this.#program.json("its first line", (line) => line.ready);
     this.peerId = ready.peerId;
     this.#http = new URL(ready.http).host;
-    this.#listen = ready.addresses.find((address) => address.includes("/ws")).replace(/\/p2p\/.*/, "");
+    // Without the hash of the certificate, which follows from the identity, and cannot be asked for.
+    [this.address] = ready.addresses;
+    this.#listen = this.address.replace(/\/(certhash|p2p)\/.*/, "");
   }
 }
 

@@ -93,10 +93,12 @@ fn tests_on_wasm(workspace: &Workspace, name: &str) -> bool {
 fn node() -> Result<()> {
     web::build(Quality::Shipped)?;
     tools::npm_ci("tests")?;
+    let native = native()?;
     Cmd::new(tools::test_node()?)
         .arg("--test")
         .args(test_files("node")?)
-        .env("BRAIDCAST_BIN", native()?)
+        .env("BRAIDCAST_BIN", &native)
+        .env("ECHO_BIN", native.with_file_name("examples").join("echo"))
         .keep_stdout()
         .run()
 }
@@ -124,7 +126,9 @@ pub(crate) fn app() -> Result<()> {
 /// Builds the `braidcast` program for the tests; returns its path.
 fn native() -> Result<PathBuf> {
     // All members are chosen as in the suite `rust`: cargo then settles on the same features, and reuses libp2p.
-    Cmd::cargo().args(["build", "--workspace", "--exclude=braidcast-web", "--bin=braidcast"]).run()?;
+    Cmd::cargo()
+        .args(["build", "--workspace", "--exclude=braidcast-web", "--bin=braidcast", "--example=echo"])
+        .run()?;
     Ok(Workspace::load()?.target_directory.join("debug/braidcast"))
 }
 

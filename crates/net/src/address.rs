@@ -10,6 +10,8 @@ pub(crate) enum Route {
     Tcp,
     /// QUIC version 1.
     Quic,
+    /// webrtc-direct.
+    WebRtcDirect,
     /// A WebSocket, at this URL.
     WebSocket { url: String },
     /// Through a relay; the route to the relay is one of the others.
@@ -30,7 +32,7 @@ pub(crate) enum AddressError {
     #[error("the host name {0}")]
     Name(&'static str),
     #[error(
-        "after the port comes nothing known: expected nothing or /ws, /wss, /tls/ws after tcp, /quic-v1 after udp"
+        "after the port comes nothing known: expected nothing or /ws, /wss, /tls/ws after tcp, /quic-v1 or /webrtc-direct/certhash/… after udp"
     )]
     Transport,
     #[error("something follows where only /p2p/<id> may")]
@@ -144,6 +146,7 @@ fn direct(parts: &[Protocol<'_>]) -> Result<Route, AddressError> {
             Ok(Route::WebSocket { url: format!("{scheme}://{host}:{port}{path}") })
         }
         (Protocol::Udp(_), [Protocol::QuicV1]) => Ok(Route::Quic),
+        (Protocol::Udp(_), [Protocol::WebRTCDirect, Protocol::Certhash(_)]) => Ok(Route::WebRtcDirect),
         (Protocol::Udp(_), _) => Err(AddressError::Transport),
         _ => Err(AddressError::Port),
     }

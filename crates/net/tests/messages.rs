@@ -70,6 +70,11 @@ async fn over_quic() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_webrtc_direct() {
+    every_size_arrives("/ip4/127.0.0.1/udp/0/webrtc-direct").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_web_socket() {
     every_size_arrives("/ip4/127.0.0.1/tcp/0/ws").await;
 }

@@ -5,6 +5,8 @@ mod delimited;
 mod direct;
 mod fingerprint;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod half;
 mod sdp;
 mod session;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use braidcast_core::machine::{Duration, Now, Time, WallTime};
-use braidcast_webrtc::Pipe;
+use braidcast_webrtc::{Pipe, native::direct};
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport, connection_limits,
     core::{
@@ -255,8 +255,14 @@ fn transport(keypair: &Keypair, circuit: relay::client::Transport) -> io::Result
 
     let tcp = tcp().upgrade(Version::V1Lazy).authenticate(noise.clone()).multiplex(super::yamux());
     let quic = quic::tokio::Transport::new(quic_config(keypair));
+    let direct = direct::Transport::new(direct::Config {
+        streams: super::STREAMS,
+        ..direct::Config::new(keypair.clone())
+    });
     let plain = named(
         quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            .or_transport(direct.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
+            .map(|either, _| either.into_inner())
             .or_transport(tcp.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
             .map(|either, _| either.into_inner()),
     )?;

@@ -106,7 +106,7 @@ pub(crate) fn dials(route: &Route) -> bool {
     match route {
         Route::WebSocket { .. } | Route::Circuit => true,
         Route::WebRtc => web::is_available(),
-        Route::Tcp | Route::Quic => false,
+        Route::Tcp | Route::Quic | Route::WebRtcDirect => false,
     }
 }
 
