@@ -216,8 +216,8 @@ impl Service {
     }
 }
 
-/// Bytes that a neighbour of which nothing is known may be asked for at a time: two pieces of a message of 1 MiB.
-const DEPTH_FIRST: usize = 32 * 1024;
+/// Bytes that a neighbour of which nothing is known may be asked for at a time: four pieces of a message of 1 MiB.
+const DEPTH_FIRST: usize = 64 * 1024;
 /// And any neighbour: `docs/decisions`, "request depth".
 const DEPTH_MAX: usize = 512 * 1024;
 /// Beyond its latency, a neighbour is asked for what it can send in this time. Measured: `docs/decisions/018`.

@@ -81,7 +81,7 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u32).range(1..=i64::from(TOPICS)))]
     max_topics: u32,
     #[command(flatten)]
-    circuits: circuits::Args,
+    circuits: circuits::CircuitArgs,
     /// How to print the addresses
     #[arg(long, value_enum, default_value_t = Format::Text, env = "BRAIDCAST_OUTPUT")]
     output: Format,

@@ -7,7 +7,7 @@ use braidcast_net::CircuitLimits;
 /// See [`CircuitLimits`]; the defaults are there.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Circuits (peers let through to each other)")]
-pub(crate) struct Args {
+pub(crate) struct CircuitArgs {
     /// Most peers that others may be let through to [default: as many as are connected]
     #[arg(long, value_name = "N", env = "BRAIDCAST_MAX_RESERVATIONS", value_parser = clap::value_parser!(u32).range(1..))]
     max_reservations: Option<u32>,
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 
 const DEFAULT: CircuitLimits = CircuitLimits::DEFAULT;
 
-impl Args {
+impl CircuitArgs {
     pub(crate) fn limits(&self) -> CircuitLimits {
         CircuitLimits {
             reservations: self.max_reservations.map_or(DEFAULT.reservations, |limit| limit as usize),
