@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { launch, openPage, Tab } from "../lib/browser.mjs";
+import { launch, openPage, Tab, withoutWebRtc } from "../lib/browser.mjs";
 import { Relay } from "../lib/native.mjs";
 
 test("a relay that dies while tabs are open is missed, and found again by itself", async (t) => {
   const relay = await Relay.start(t);
-  const [ada, bob] = await Promise.all([
-    launch(t).then((context) => Tab.open(context, relay.url, "storm", { nick: "Ada" })),
-    launch(t).then((context) => Tab.open(context, relay.url, "storm", { nick: "Bob" })),
-  ]);
+  const open = async (nick) => {
+    const context = await launch(t);
+    await context.addInitScript(withoutWebRtc);
+    return Tab.open(context, relay.url, "storm", { nick });
+  };
+  const [ada, bob] = await Promise.all([open("Ada"), open("Bob")]);
   await Promise.all([ada.others(1), bob.others(1)]);
   await relay.kill();
   await Promise.all([ada.connection("lost"), bob.connection("lost")]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { launch } from "../lib/browser.mjs";
+import { launch, withoutWebRtc } from "../lib/browser.mjs";
 import { Relay } from "../lib/native.mjs";
 import { Peer } from "../lib/peer.mjs";
 
@@ -32,10 +32,9 @@ test("two tabs link directly through a relay and outlive it", async (t) => {
 
 test("a tab without WebRTC receives everything through the relay", async (t) => {
   const relay = await Relay.start(t, { app: false });
-  const without = () => ["RTCPeerConnection", "webkitRTCPeerConnection"].forEach((name) => delete globalThis[name]);
   const [ada, bob, eve] = await Promise.all(
     [launch(t), launch(t), launch(t)].map(async (context, at) =>
-      Peer.open(t, await context, [relay.url], "mixed", at === 2 ? { init: without } : {}),
+      Peer.open(t, await context, [relay.url], "mixed", at === 2 ? { init: withoutWebRtc } : {}),
     ),
   );
   await Promise.all([ada.linked([bob.id]), bob.linked([ada.id])]);

@@ -25,6 +25,12 @@ export async function launch(t, { colorScheme = "light" } = {}) {
   return context;
 }
 
+/** What a page runs first that is to have no WebRTC: it has nobody but its relay. */
+export function withoutWebRtc() {
+  delete globalThis.RTCPeerConnection;
+  delete globalThis.webkitRTCPeerConnection;
+}
+
 /** A page of which everything that goes wrong is kept. */
 export async function openPage(context, url) {
   const page = await context.newPage();

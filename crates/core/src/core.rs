@@ -164,7 +164,6 @@ impl Core {
             Some(Body::Mesh(frame)) => self.mesh.handle(now, Input::Received { peer, frame }),
             Some(Body::Ack(total)) => {
                 if flow.on_ack(now.time, total, &mut self.uplink) {
-                    self.mesh.set_uplink(self.uplink.rate());
                     self.outbox.push(Output::BulkReady(peer));
                 } else {
                     let offence = Offence::fatal("acknowledged bytes were never sent");

@@ -130,26 +130,12 @@ pub(crate) struct Service {
     /// Time per byte of an answer in nanoseconds; smoothed.
     per_byte_ns: u64,
     last_at: Time,
-    /// The shortest time from a request to the piece, in microseconds.
-    shortest_us: u64,
-    /// Bytes that it may be asked for at a time, by what it has shown: more while pieces come soon, fewer when not.
-    depth: usize,
-    /// What was asked for earlier makes `depth` no smaller again.
-    lowered_at: Time,
 }
 
 impl Default for Service {
     /// 60 ms and 4 MB/s, until something was served. Guess.
     fn default() -> Self {
-        Self {
-            asked_bytes: 0,
-            latency_us: 60_000,
-            per_byte_ns: 250,
-            last_at: Time::ZERO,
-            shortest_us: u64::MAX,
-            depth: DEPTH_FIRST,
-            lowered_at: Time::ZERO,
-        }
+        Self { asked_bytes: 0, latency_us: 60_000, per_byte_ns: 250, last_at: Time::ZERO }
     }
 }
 
@@ -160,29 +146,13 @@ impl Service {
         Duration::from_micros(self.latency_us + bytes * self.per_byte_ns / 1000)
     }
 
-    /// Bytes that it may be asked for at a time, if our share of its uplink is `share` bytes per second: what lies at a
-    /// slow neighbour for long might come sooner from another.
-    pub(crate) fn depth(&self, share: u64) -> usize {
-        let span_us = self.shortest_us.min(self.latency_us) + HORIZON.as_micros();
-        let fair = share.saturating_mul(span_us) / 1_000_000;
-        self.depth.max(fair as usize).min(DEPTH_MAX)
-    }
-
     pub(crate) fn on_asked(&mut self, piece_len: usize) {
         self.asked_bytes += piece_len;
     }
 
     /// A piece asked for at `asked_at` came.
     pub(crate) fn on_served(&mut self, now: Time, asked_at: Time, piece_len: usize) {
-        let is_full = self.asked_bytes + piece_len > self.depth;
         self.on_settled(piece_len);
-        let took_us = now.since(asked_at).as_micros();
-        self.shortest_us = self.shortest_us.min(took_us);
-        if took_us > self.shortest_us + SOON.as_micros() {
-            self.lower_depth(now, asked_at, self.depth / 4 * 3);
-        } else if is_full {
-            self.depth = (self.depth + piece_len).min(DEPTH_MAX);
-        }
         let transfer_us = piece_len as u64 * self.per_byte_ns / 1000;
         if asked_at >= self.last_at {
             // Nothing else was in front of it.
@@ -200,30 +170,12 @@ impl Service {
         self.asked_bytes = self.asked_bytes.saturating_sub(piece_len);
     }
 
-    /// A piece asked for at `asked_at` did not come in time.
-    pub(crate) fn on_late(&mut self, now: Time, asked_at: Time, piece_len: usize) {
+    pub(crate) fn on_late(&mut self, piece_len: usize) {
         self.on_settled(piece_len);
-        self.lower_depth(now, asked_at, self.depth / 2);
         // It may only be slow: wait longer the next time.
         self.latency_us = (self.latency_us * 5 / 4).min(2_000_000);
     }
-
-    /// Once for all that was asked for before.
-    fn lower_depth(&mut self, now: Time, asked_at: Time, depth: usize) {
-        if asked_at >= self.lowered_at {
-            (self.depth, self.lowered_at) = (depth, now);
-        }
-    }
 }
-
-/// Bytes that a neighbour of which nothing is known may be asked for at a time: four pieces of a message of 1 MiB.
-const DEPTH_FIRST: usize = 64 * 1024;
-/// And any neighbour: `docs/decisions`, "request depth".
-const DEPTH_MAX: usize = 512 * 1024;
-/// Beyond its latency, a neighbour is asked for what it can send in this time. Measured: `docs/decisions/018`.
-const HORIZON: Duration = Duration::from_millis(400);
-/// A piece comes soon when it takes this much longer than the fastest. Guess.
-const SOON: Duration = Duration::from_millis(100);
 
 fn smooth(old: u64, new: u64) -> u64 {
     (old * 3 + new) / 4

@@ -69,8 +69,6 @@ pub struct Mesh {
     pub(crate) repair_at: Option<Time>,
     /// Messages that were unfinished when requests were last looked at.
     pub(crate) unfinished: usize,
-    /// Bytes per second; 0 while unknown.
-    pub(crate) uplink: u64,
 }
 
 impl Machine for Mesh {
@@ -157,7 +155,6 @@ impl Mesh {
             flush_at: None,
             repair_at: None,
             unfinished: 0,
-            uplink: 0,
         }
     }
 
@@ -189,11 +186,6 @@ impl Mesh {
     /// How many messages are in memory: unfinished, or kept for others for a while.
     pub fn messages(&self) -> usize {
         self.transfers.len()
-    }
-
-    /// What our uplink was seen to carry, in bytes per second: neighbours are taken to have about as much.
-    pub fn set_uplink(&mut self, rate: u64) {
-        self.uplink = rate;
     }
 
     /// True while [`Machine::pull`] may have something for the peer.

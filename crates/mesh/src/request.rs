@@ -28,8 +28,6 @@ impl Mesh {
         if transfer.is_coded {
             return self.grant(id, now);
         }
-        // Neighbours are taken to have an uplink like ours, and to serve as many.
-        let share = self.uplink.max(UPLINK_MIN) / SERVED;
         let mut wanted: BTreeMap<(PeerId, usize), PieceSet> = BTreeMap::new();
         for generation in 0..transfer.generations.len() {
             let pieces = &transfer.generations[generation];
@@ -39,8 +37,7 @@ impl Mesh {
             let most = (k + k / SPARE).saturating_sub(expected);
             for count in 0..most {
                 let only_idle = count >= need;
-                let Some((peer, piece)) =
-                    choose(transfer, generation, &self.links, &self.scores, share, only_idle)
+                let Some((peer, piece)) = choose(transfer, generation, &self.links, &self.scores, only_idle)
                 else {
                     break;
                 };
@@ -130,7 +127,7 @@ impl Mesh {
             transfer.settle(ask.generation, ask.piece);
             let piece_len = transfer.generations[ask.generation].generation.shape.piece_len();
             if let Some(link) = self.links.get_mut(&peer) {
-                link.service.on_late(now, ask.at, piece_len);
+                link.service.on_late(piece_len);
             }
             let neighbour = transfer.neighbour(peer);
             neighbour.late += 1;
@@ -165,15 +162,14 @@ fn choose(
     generation: usize,
     links: &BTreeMap<PeerId, Link>,
     scores: &Scores,
-    share: u64,
     only_idle: bool,
 ) -> Option<(PeerId, u8)> {
     let pieces = &transfer.generations[generation];
     let piece_len = pieces.generation.shape.piece_len();
     let able = transfer.neighbours.iter().filter_map(|(&peer, neighbour)| {
         let service = &links.get(&peer)?.service;
-        let has_room = service.asked_bytes == 0
-            || (!only_idle && service.asked_bytes + piece_len <= service.depth(share));
+        let has_room =
+            service.asked_bytes == 0 || (!only_idle && service.asked_bytes + piece_len <= DEPTH_BYTES);
         let missing = transfer.missing_at(neighbour, generation);
         (has_room && !missing.is_empty()).then(|| {
             ((neighbour.is_silent() || scores.is_suspect(peer), service.expected(piece_len), peer), missing)
@@ -204,10 +200,8 @@ fn ask(
     transfer.neighbour(peer).asks.push_back(Ask { generation, piece, at: now, deadline, is_excused: false });
 }
 
-/// 5 Mbit/s, what a slow home sends, in bytes per second. Guess.
-const UPLINK_MIN: u64 = 625_000;
-/// Neighbours that share an uplink: the mesh's target.
-const SERVED: u64 = 8;
+/// Bytes that one neighbour may be asked for at a time: `docs/decisions`, "request depth".
+const DEPTH_BYTES: usize = 512 * 1024;
 /// One piece in so many is asked for beyond K, of neighbours from which nothing is expected: any K pieces decode, and the
 /// last ones need not be those that the slowest neighbour owes. Measured: `docs/decisions/016`.
 const SPARE: usize = 16;

@@ -30,6 +30,8 @@ fn ours(version: Version) -> impl FnOnce(&Keypair) -> Boxed<(PeerId, StreamMuxer
 }
 
 fn upstream(keypair: &Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
+    // Set already, when it is not the first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // It takes its entropy elsewhere.
     let unused = &mut rand::rngs::StdRng::seed_from_u64(0);
     let certificate = libp2p_webrtc::tokio::Certificate::generate(unused).expect("has entropy");
