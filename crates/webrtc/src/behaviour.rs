@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     convert::Infallible,
     error::Error as StdError,
     task::{Context, Poll},
@@ -11,7 +11,8 @@ use futures::{
 };
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
+    core::{ConnectedPoint, Endpoint, transport::PortUse},
+    multiaddr::Protocol,
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, ToSwarm,
         behaviour::{ConnectionClosed, ConnectionEstablished, DialFailure, ExpiredListenAddr, NewListenAddr},
@@ -22,6 +23,7 @@ use libp2p::{
 use crate::{
     handler::{Failure, Handler, Notice, Open},
     pipe::Pipe,
+    protocol::webrtc_peer,
     sessions::Sessions,
     transport,
 };
@@ -38,8 +40,8 @@ pub(crate) struct Request {
 /// What the behaviour tells the transport.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// The peer wants to signal.
-    Offered(PeerId, Pipe),
+    /// The peer at this address wants to signal.
+    Offered(PeerId, Multiaddr, Pipe),
     /// We are reachable at this address, or not any more.
     Reachable(Multiaddr),
     Unreachable(Multiaddr),
@@ -69,8 +71,8 @@ pub struct Behaviour {
     sessions: Sessions,
     requests: mpsc::UnboundedReceiver<Request>,
     news: mpsc::UnboundedSender<News>,
-    /// Over which connections each peer can be signalled to.
-    connections: BTreeMap<PeerId, BTreeSet<ConnectionId>>,
+    /// Over which connections each peer can be signalled to, and what its address is then.
+    connections: BTreeMap<PeerId, BTreeMap<ConnectionId, Multiaddr>>,
     /// Pipes that the application has for peers, for the next dial.
     lent: BTreeMap<PeerId, Pipe>,
     waiting: BTreeMap<u64, Waiting>,
@@ -120,7 +122,14 @@ impl Behaviour {
 
     /// Hands over a way to signal on which `peer` is going to offer.
     pub fn accept(&self, peer: PeerId, pipe: Pipe) {
-        self.tell(News::Offered(peer, pipe));
+        self.tell(News::Offered(peer, webrtc_peer(peer), pipe));
+    }
+
+    fn on_inbound(&self, peer: PeerId, connection: ConnectionId, pipe: Pipe) {
+        let address = self.connections.get(&peer).and_then(|connections| connections.get(&connection));
+        if let Some(address) = address {
+            self.tell(News::Offered(peer, address.clone(), pipe));
+        }
     }
 
     fn tell(&self, news: News) {
@@ -138,7 +147,7 @@ impl Behaviour {
         self.next_number += 1;
         // The oldest will do, whatever it is: the stream goes to the right peer.
         if let Some(connection) =
-            self.connections.get(&peer).and_then(|connections| connections.first()).copied()
+            self.connections.get(&peer).and_then(|connections| connections.keys().next()).copied()
         {
             self.waiting.insert(number, Waiting { request, connection });
             return self.open(peer, connection, number);
@@ -156,8 +165,9 @@ impl Behaviour {
         self.queue.push_back(ToSwarm::NotifyHandler { peer_id, handler, event: Open(number) });
     }
 
-    fn on_established(&mut self, peer: PeerId, connection: ConnectionId) {
-        self.connections.entry(peer).or_default().insert(connection);
+    fn on_established(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+        let address = address_over(endpoint, peer);
+        self.connections.entry(peer).or_default().insert(connection, address);
         let numbers: Vec<_> = self
             .waiting
             .iter()
@@ -221,8 +231,13 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, .. }) => {
-                self.on_established(peer_id, connection_id);
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            }) => {
+                self.on_established(peer_id, connection_id, endpoint);
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
                 self.on_closed(peer_id, connection_id);
@@ -244,11 +259,11 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, notice: Notice) {
+    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, notice: Notice) {
         match notice {
             Notice::Opened(number, stream) => self.answer(number, Ok(Pipe::over(stream, ()))),
             Notice::Failed(number, failure) => self.answer(number, Err(failure.into())),
-            Notice::Inbound(stream, token) => self.tell(News::Offered(peer, Pipe::over(stream, token))),
+            Notice::Inbound(stream, token) => self.on_inbound(peer, connection, Pipe::over(stream, token)),
         }
     }
 
@@ -263,6 +278,19 @@ impl NetworkBehaviour for Behaviour {
             }
         }
     }
+}
+
+/// Where a peer that signals over this connection is, as it would be dialled: js-libp2p's identify fails at an observed address
+/// without a host.
+fn address_over(endpoint: &ConnectedPoint, peer: PeerId) -> Multiaddr {
+    let circuit = match endpoint {
+        ConnectedPoint::Dialer { address, .. } => address.clone(),
+        ConnectedPoint::Listener { local_addr, .. } => {
+            let relay = local_addr.iter().take_while(|part| *part != Protocol::P2pCircuit);
+            relay.chain([Protocol::P2pCircuit, Protocol::P2p(peer)]).collect()
+        }
+    };
+    if endpoint.is_relayed() { transport::over(&circuit) } else { None }.unwrap_or_else(|| webrtc_peer(peer))
 }
 
 /// The cause, without the path to it.

@@ -212,12 +212,12 @@ impl<B: Backend> fmt::Debug for Transport<B> {
 impl<B: Backend> Transport<B> {
     fn on_news(&mut self, news: News) {
         let event = match (news, self.listener) {
-            (News::Offered(peer, _), None) => return tracing::debug!(%peer, "offer refused: not listening"),
-            (News::Offered(peer, pipe), Some(listener_id)) => TransportEvent::Incoming {
+            (News::Offered(peer, ..), None) => return tracing::debug!(%peer, "offer refused: not listening"),
+            (News::Offered(peer, send_back_addr, pipe), Some(listener_id)) => TransportEvent::Incoming {
                 listener_id,
                 upgrade: accept(self.backend.clone(), self.config, self.sessions.clone(), peer, pipe).boxed(),
                 local_addr: Protocol::WebRTC.into(),
-                send_back_addr: webrtc_peer(peer),
+                send_back_addr,
             },
             (News::Reachable(address), listener) => {
                 let (new, Some(listener_id)) = (self.reachable.insert(address.clone()), listener) else {

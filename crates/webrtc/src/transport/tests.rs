@@ -200,8 +200,19 @@ fn a_stranger_is_dialled_through_its_relay() {
         address.to_string().ends_with(&format!("/p2p-circuit/webrtc/p2p/{}", world.id(listener))),
         "{address}"
     );
+    let theirs =
+        address.clone().replace(address.iter().count() - 1, |_| Some(Protocol::P2p(world.id(dialler))));
     world.dial_address(dialler, listener, address);
-    world.until_up();
+    let mut remotes = [None, None, None];
+    world.until(|at, event| {
+        if let Event::ConnectionEstablished { endpoint, .. } = event
+            && is_up(event)
+        {
+            remotes[at] = Some(endpoint.get_remote_address().clone());
+        }
+        (remotes[dialler].is_some() && remotes[listener].is_some()).then_some(())
+    });
+    assert_eq!(remotes[listener], theirs, "as the listener would dial the dialler");
     assert_eq!(world.connections(), [0, 1, 1]);
 }
 
