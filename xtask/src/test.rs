@@ -112,6 +112,7 @@ fn browser() -> Result<()> {
         .arg("--test")
         .args(test_files("browser")?)
         .env("BRAIDCAST_BIN", native()?)
+        .env("PAGE_DIR", web::page("dev")?)
         .env("CHROMIUM", chromium)
         .keep_stdout()
         .run()

@@ -61,6 +61,27 @@ fn modules(config: &Config, quality: Quality) -> Result<()> {
     assemble(config, &bound)
 }
 
+/// Builds the transport's example for pages, which no package ships; returns the folder with `page.js` beside its module.
+pub(crate) fn page(profile: &str) -> Result<PathBuf> {
+    tools::rust_target(TARGET)?;
+    Cmd::cargo()
+        .args([
+            "build",
+            "--target",
+            TARGET,
+            "--profile",
+            profile,
+            "--package=braidcast-webrtc",
+            "--example=page",
+        ])
+        .run()?;
+    let output = if profile == "dev" { "debug" } else { profile };
+    let examples = Workspace::load()?.target_directory.join(TARGET).join(output).join("examples");
+    let out = examples.join("page-bound");
+    bind(&examples.join("page.wasm"), &out)?;
+    Ok(out)
+}
+
 /// Copies every module, and the JavaScript that they share, to where the package ships them.
 fn assemble(config: &Config, bound: &[PathBuf]) -> Result<()> {
     let (stem, out) = (config.build.stem(), config.build.wasm());

@@ -1,0 +1,64 @@
+// Unmodified js-libp2p: in Node.js as it is, in a page bundled (`bundle.mjs`).
+import { circuitRelayTransport } from "@libp2p/circuit-relay-v2";
+import { identify } from "@libp2p/identify";
+import { noise } from "@libp2p/noise";
+import { ping } from "@libp2p/ping";
+import { webRTC, webRTCDirect } from "@libp2p/webrtc";
+import { webSockets } from "@libp2p/websockets";
+import { yamux } from "@libp2p/yamux";
+import { multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p } from "libp2p";
+
+const ECHO = "/echo/1.0.0";
+
+/** A node that echoes. With a relay it can be dialled there over `/webrtc`. */
+export async function start({ relay } = {}) {
+  const node = await createLibp2p({
+    addresses: { listen: relay ? [`${relay}/p2p-circuit`, "/webrtc"] : [] },
+    transports: [webRTCDirect(), webSockets(), ...(relay ? [webRTC({ rtcConfiguration: {} }), circuitRelayTransport()] : [])],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify(), ping: ping() },
+    // It would not dial loopback.
+    connectionGater: { denyDialMultiaddr: () => false },
+  });
+  await node.handle(ECHO, async (stream) => writeAll(stream, await readAll(stream)));
+  return node;
+}
+
+/** Dials, and waits until the peer has said who it is and has answered a ping. */
+export async function meet(node, address) {
+  const identified = new Promise((resolve) => {
+    node.addEventListener("peer:identify", ({ detail }) => resolve(detail), { once: true });
+  });
+  const connection = await node.dial(multiaddr(address));
+  const { peerId, protocols } = await identified;
+  if (!peerId.equals(connection.remotePeer)) throw new Error(`${peerId} identified itself, not ${connection.remotePeer}`);
+  await node.services.ping.ping(connection.remotePeer);
+  return { connection, protocols };
+}
+
+/** Sends bytes, closes, and reads what comes back. */
+export async function echo(connection, bytes) {
+  const stream = await connection.newStream(ECHO);
+  const [, got] = await Promise.all([writeAll(stream, bytes), readAll(stream)]);
+  return got;
+}
+
+/** A mebibyte in which every place is told from its neighbours. */
+export function mebibyte() {
+  return Uint8Array.from({ length: 1 << 20 }, (_, at) => (at * 31) >> 5);
+}
+
+async function writeAll(stream, bytes) {
+  for (let at = 0; at < bytes.length; at += 65_536) {
+    if (!stream.send(bytes.subarray(at, at + 65_536))) await stream.onDrain();
+  }
+  await stream.close();
+}
+
+async function readAll(stream) {
+  const parts = [];
+  for await (const part of stream) parts.push(part.subarray());
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
