@@ -10,8 +10,18 @@ export class Peer {
     const { page, complaints } = await packagePage(t, context);
     peer.page = page;
     peer.complaints = complaints;
-    peer.id = await page.evaluate(start, { relays, topic });
+    await peer.start(relays, topic);
     return peer;
+  }
+
+  /** Starts its node, as `open` does; again after a reload. */
+  async start(relays, topic) {
+    this.id = await this.page.evaluate(start, { relays, topic });
+  }
+
+  /** Takes part in one more topic, in which it speaks from now on. */
+  join(topic) {
+    return this.page.evaluate((name) => join(name), topic);
   }
 
   /** Sends a text. */
@@ -39,6 +49,11 @@ export class Peer {
     return this.#wait(`direct links to ${to}`, linked, to);
   }
 
+  /** Waits until this peer is not connected. */
+  misses(id) {
+    return this.#wait(`${id} to go`, (id) => heard.until(async () => (await node.peers()).every((peer) => peer.id !== id)), id);
+  }
+
   /** Waits until the node has lost all its relays. */
   alone() {
     return this.#wait("the loss of the relay", () => heard.until(() => node.relays().every(({ state }) => state === "lost")));
@@ -51,6 +66,12 @@ export class Peer {
   /** How what a peer publishes comes to this one. */
   path(id) {
     return this.page.evaluate((id) => node.path(id), id);
+  }
+
+  /** Waits until the reason why there is no direct link to a peer is one of this kind. */
+  hindered(id, pattern) {
+    const look = ({ id, pattern }) => heard.until(async () => new RegExp(pattern).test((await node.path(id)).obstacle));
+    return this.#wait(`no link to ${id}: ${pattern}`, look, { id, pattern });
   }
 
   stats() {
@@ -67,8 +88,8 @@ export class Peer {
 }
 
 async function start({ relays, topic: name }) {
+  globalThis.braidcast ??= await import("/braidcast/index.js");
   const node = (globalThis.node = await braidcast.Braidcast.start({ relays }));
-  const topic = (globalThis.topic = node.topic(name));
   const checks = new Set();
   const check = () => checks.forEach((check) => check());
   globalThis.sha256 = async (bytes) => {
@@ -94,12 +115,16 @@ async function start({ relays, topic: name }) {
   };
   node.on("peer", check);
   node.on("relay", check);
-  topic.subscribe(async (message) => {
-    if (message.name) heard.files.set(message.name, await sha256(message.bytes));
-    else heard.texts.add(message.text());
-    check();
-  });
-  await topic.ready();
+  globalThis.join = (name) => {
+    globalThis.topic = node.topic(name);
+    topic.subscribe(async (message) => {
+      if (message.name) heard.files.set(message.name, await sha256(message.bytes));
+      else heard.texts.add(message.text());
+      check();
+    });
+    return topic.ready();
+  };
+  await join(name);
   return node.id;
 }
 
