@@ -99,7 +99,16 @@ pub struct Session {
     /// Of the peer, so far.
     candidates: usize,
     connected: bool,
-    init_open: bool,
+    init: Init,
+}
+
+/// What is known of the dialler's first channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Init {
+    Opening,
+    Open,
+    /// Who is dialled may close it before we know that we are connected.
+    Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +140,7 @@ impl Session {
             commands: first.into_iter().collect(),
             candidates: 0,
             connected: false,
-            init_open: false,
+            init: Init::Opening,
         }
     }
 
@@ -201,19 +210,22 @@ impl Session {
     pub fn on_link(&mut self, link: Link) {
         match link {
             Link::Connected => self.connected = true,
-            Link::InitOpen => self.init_open = true,
-            Link::InitClosed if self.state == State::Closing => return self.finish(),
-            Link::InitClosed => {}
+            Link::InitOpen => self.init = Init::Open,
+            Link::InitClosed => self.init = Init::Closed,
             Link::Failed => return self.fail(SessionError::NoWay),
         }
         self.settle();
     }
 
     fn settle(&mut self) {
-        match self.state {
-            State::Connecting(Role::Listener) if self.connected => self.finish(),
+        if !self.connected {
+            return;
+        }
+        match (self.state, self.init) {
+            (State::Connecting(Role::Listener), _) => self.finish(),
             // Its number must not be used again before both sides have seen it closed.
-            State::Connecting(Role::Dialer) if self.connected && self.init_open => {
+            (State::Connecting(Role::Dialer) | State::Closing, Init::Closed) => self.finish(),
+            (State::Connecting(Role::Dialer), Init::Open) => {
                 self.state = State::Closing;
                 self.commands.push_back(Command::CloseInit);
             }
@@ -303,6 +315,22 @@ mod tests {
         session.on_ended();
         session.on_link(Link::InitClosed);
         assert_eq!(commands(&mut session), [Command::Finish]);
+    }
+
+    #[test]
+    fn the_first_channel_may_be_closed_before_we_know_that_we_are_connected() {
+        for opens in [true, false] {
+            let mut session = offered();
+            session.on_signal(Signal::Answer(text("answer")));
+            commands(&mut session);
+            if opens {
+                session.on_link(Link::InitOpen);
+            }
+            session.on_link(Link::InitClosed);
+            assert_eq!(commands(&mut session), []);
+            session.on_link(Link::Connected);
+            assert_eq!(commands(&mut session), [Command::Finish]);
+        }
     }
 
     #[test]
