@@ -175,6 +175,10 @@ enum JsEvent {
         error: String,
         retry_in_ms: f64,
     },
+    Exhausted {
+        attempts: usize,
+        retry_in_ms: f64,
+    },
     Lagged {
         messages: f64,
     },
@@ -199,6 +203,9 @@ impl From<Event> for JsEvent {
             }
             Event::RelayLost { address, error, retry_in_ms } => {
                 Self::RelayLost { address: address.to_string(), error, retry_in_ms: retry_in_ms as f64 }
+            }
+            Event::Exhausted { attempts, retry_in_ms } => {
+                Self::Exhausted { attempts, retry_in_ms: retry_in_ms as f64 }
             }
             Event::Lagged { messages } => Self::Lagged { messages: messages as f64 },
         }
@@ -363,5 +370,6 @@ export type WasmEvent =
   | { type: "left"; id: string; topic: string }
   | { type: "relayConnected"; address: string; peerId: string }
   | { type: "relayLost"; address: string; error: string; retryInMs: number }
+  | { type: "exhausted"; attempts: number; retryInMs: number }
   | { type: "lagged"; messages: number };
 "#;

@@ -277,6 +277,10 @@ export class Braidcast {
         const { address, error, retryInMs } = event;
         return this.#relay({ state: "lost", address, error, retryInMs, retryAtMs: Date.now() + retryInMs });
       }
+      case "exhausted": {
+        const { attempts, retryInMs } = event;
+        return this.#emitter.emit("exhausted", { attempts, retryInMs, retryAtMs: Date.now() + retryInMs });
+      }
       case "lagged":
         return this.#emitter.emit("lagged", { messages: event.messages, topic: undefined });
     }

@@ -71,6 +71,17 @@ export interface Reached {
   readonly of: number;
 }
 
+/** So many direct links were tried within an hour that no new one is for a while: a browser allows a page 500 in its life.
+ * Those there are and the relays go on. A reload begins anew. */
+export interface Exhausted {
+  /** Within the hour. */
+  readonly attempts: number;
+  /** From now to the next attempt. */
+  readonly retryInMs: number;
+  /** The same as a point in time, in milliseconds like `Date.now()`. */
+  readonly retryAtMs: number;
+}
+
 /** Messages were dropped, the oldest first, because nobody took them. */
 export interface Lagged {
   readonly messages: number;
@@ -90,6 +101,7 @@ export interface NodeEvents {
   peer: PeerChange;
   progress: Progress;
   reached: Reached;
+  exhausted: Exhausted;
   lagged: Lagged;
   stopped: Stopped;
 }

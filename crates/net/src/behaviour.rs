@@ -31,7 +31,7 @@ use crate::{
     links::{Links, Route, Step},
     outlet::Outlet,
     platform::{self, Yield},
-    quota::{Limits, Place, Quota, Refused},
+    quota::{Limits, Place, Quota, Spent},
     reason,
     stats::{Counters, add},
     stream::Kind,
@@ -64,6 +64,8 @@ pub(crate) enum Event {
     Unreached { peer: PeerId },
     /// A peer has called through a neighbour, and is going to offer.
     Called { peer: PeerId, pipe: Pipe },
+    /// No more peer connections can be tried for a while.
+    Spent(Spent),
     /// The hub has worked for a while: a chance for others.
     Pause,
 }
@@ -244,12 +246,11 @@ impl Behaviour {
         addresses: impl Iterator<Item = &'a Multiaddr>,
     ) -> Result<(), ConnectionDenied> {
         let count = addresses.filter(|address| address::peer_connection(address).is_some()).count();
-        self.quota.attempt(connection, count, platform::now().time).map_err(|refused| {
-            if matches!(refused, Refused::Spent { .. }) {
-                tracing::warn!("{refused}");
-            }
-            ConnectionDenied::new(refused)
-        })
+        let attempt = self.quota.attempt(connection, count, platform::now().time);
+        if let Some(spent) = self.quota.take_news() {
+            self.tell(Event::Spent(spent));
+        }
+        attempt.map_err(ConnectionDenied::new)
     }
 
     /// Finds a place for a connection, at the cost of another if need be.

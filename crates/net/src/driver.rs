@@ -38,6 +38,7 @@ use crate::{
     path,
     peers::Peers,
     platform::{self, Network, NetworkEvent, Resumed},
+    quota::Spent,
     reason,
     relays::Relays,
     reservations::Reservations,
@@ -421,6 +422,10 @@ impl Driver {
             }
             behaviour::Event::Called { peer, pipe } => {
                 platform::accept(self.swarm.behaviour(), net_id(peer), pipe);
+            }
+            behaviour::Event::Spent(Spent { attempts, wait }) => {
+                tracing::warn!(attempts, ?wait, "no new direct links: too many were tried");
+                self.inbox.push(Event::Exhausted { attempts, retry_in_ms: wait.as_millis() });
             }
             behaviour::Event::Pause => self.hub().resume(),
         }

@@ -71,6 +71,14 @@ pub enum Event {
         /// When it is dialled next, in milliseconds from now.
         retry_in_ms: u64,
     },
+    /// This node has tried so many direct links within an hour that it tries no new one for a while, because a browser allows a
+    /// page 500 in its life; natively it never comes. Links and relays go on.
+    Exhausted {
+        /// Within the hour.
+        attempts: usize,
+        /// When one may be tried again, in milliseconds from now.
+        retry_in_ms: u64,
+    },
     /// The application was too slow: so many of the oldest events were dropped, messages first.
     Lagged {
         /// How many.

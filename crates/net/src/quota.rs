@@ -39,7 +39,20 @@ pub(crate) struct Quota {
     /// Other connections: to relays.
     others: BTreeSet<ConnectionId>,
     made: VecDeque<Time>,
+    /// The last attempt was refused because too many were made.
+    is_spent: bool,
+    /// Nobody has been told yet.
+    news: Option<Spent>,
     evicted_at: Option<Time>,
+}
+
+/// Too many attempts were made of late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// In [`PERIOD`].
+    pub(crate) attempts: usize,
+    /// Until there may be another.
+    pub(crate) wait: Duration,
 }
 
 /// Why there is no room. The attempt is not made.
@@ -71,6 +84,8 @@ impl Quota {
             links: BTreeMap::new(),
             others: BTreeSet::new(),
             made: VecDeque::new(),
+            is_spent: false,
+            news: None,
             evicted_at: None,
         }
     }
@@ -94,11 +109,22 @@ impl Quota {
         }
         let (made, limit) = (self.made.len(), self.limits.attempts);
         if made + count > limit {
+            let enough = self.made.get(made + count - limit - 1).or(self.made.back());
+            let wait = enough.map_or(PERIOD, |&at| (at + PERIOD).since(now));
+            if !std::mem::replace(&mut self.is_spent, true) {
+                self.news = Some(Spent { attempts: made, wait });
+            }
             return Err(Refused::Spent { made, limit });
         }
+        self.is_spent = false;
         self.made.extend(std::iter::repeat_n(now, count));
         self.pending.insert(id, count);
         Ok(())
+    }
+
+    /// That attempts have been used up: once, until there may be some again.
+    pub(crate) fn take_news(&mut self) -> Option<Spent> {
+        self.news.take()
     }
 
     /// The attempt led to something else than a link: to a relay by a peer connection, or anywhere by another transport.
@@ -204,6 +230,25 @@ mod tests {
         assert_eq!(spent, Refused::Spent { made: 6, limit: 6 });
         assert!(spent.to_string().contains("reload"));
         quota.attempt(id(6), 1, NOW + PERIOD).expect("forgotten");
+    }
+
+    #[test]
+    fn that_attempts_are_used_up_is_told_once_and_until_when() {
+        let mut quota = Quota::new(LIMITS);
+        let later = |seconds| NOW + Duration::from_secs(seconds);
+        for number in 0..6 {
+            quota.attempt(id(number as usize), 1, later(number)).expect("room");
+            quota.on_gone(id(number as usize));
+        }
+        assert_eq!(quota.take_news(), None);
+        assert!(quota.attempt(id(6), 2, later(10)).is_err());
+        let wait = PERIOD - Duration::from_secs(9);
+        assert_eq!(quota.take_news(), Some(Spent { attempts: 6, wait }), "when two are forgotten");
+        assert!(quota.attempt(id(6), 1, later(11)).is_err());
+        assert_eq!(quota.take_news(), None, "it is known");
+        quota.attempt(id(6), 1, NOW + PERIOD).expect("one is forgotten");
+        assert!(quota.attempt(id(7), 1, NOW + PERIOD).is_err());
+        assert_eq!(quota.take_news().map(|spent| spent.wait), Some(Duration::from_secs(1)));
     }
 
     #[test]

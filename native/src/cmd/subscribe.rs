@@ -136,7 +136,8 @@ async fn on_event(args: &Args, node: &Node, so_far: &mut SoFar, event: Event) ->
         Event::Progress(progress) => {
             tracing::debug!(id = %progress.id, held = progress.held_bytes, total = progress.total_bytes, "receiving");
         }
-        Event::Message(_)
+        Event::Exhausted { .. }
+        | Event::Message(_)
         | Event::Reached { .. }
         | Event::PeerConnected(_)
         | Event::PeerDisconnected { .. }

@@ -173,7 +173,8 @@ fn on_event(follow: &mut Follow, event: Event) -> Vec<Decision> {
             tracing::debug!(peer = %peer.id, address = %peer.address, agent = ?peer.agent, "peer connected");
         }
         Event::PeerDisconnected { id } => tracing::debug!(peer = %id, "peer disconnected"),
-        Event::Lagged { .. }
+        Event::Exhausted { .. }
+        | Event::Lagged { .. }
         | Event::Message(_)
         | Event::Progress(_)
         | Event::Reached { .. }
