@@ -111,6 +111,7 @@ fn browser() -> Result<()> {
     Cmd::new(tools::test_node()?)
         .arg("--test")
         .args(test_files("browser")?)
+        .env("FIREFOX", tools::firefox().unwrap_or_default())
         .env("BRAIDCAST_BIN", native()?)
         .env("PAGE_DIR", web::page("dev")?)
         .env("CHROMIUM", chromium)
@@ -125,7 +126,7 @@ pub(crate) fn app() -> Result<()> {
 }
 
 /// Builds the `braidcast` program for the tests; returns its path.
-fn native() -> Result<PathBuf> {
+pub(crate) fn native() -> Result<PathBuf> {
     // All members are chosen as in the suite `rust`: cargo then settles on the same features, and reuses libp2p.
     Cmd::cargo()
         .args(["build", "--workspace", "--exclude=braidcast-web", "--bin=braidcast", "--example=echo"])

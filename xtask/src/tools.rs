@@ -13,6 +13,7 @@ const OLDEST_NODE: u32 = 20;
 const TEST_NODE: u32 = 22;
 const CARGO_DENY: &str = "0.20.2";
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+const FIREFOXES: [&str; 2] = ["firefox-esr", "firefox"];
 const QEMUS: [&str; 2] = ["qemu-aarch64", "qemu-aarch64-static"];
 
 /// Makes the standard library for a target available.
@@ -107,6 +108,18 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     }
     install("chromium", "chromium")
         .context("no Chromium: install Chromium or Chrome, or set CHROMIUM to its program")
+}
+
+/// Firefox: `$FIREFOX` or the search path. Without it, its test is skipped.
+pub(crate) fn firefox() -> Option<PathBuf> {
+    let named = std::env::var_os("FIREFOX").map(PathBuf::from);
+    let found = named.or_else(|| FIREFOXES.into_iter().find_map(on_path));
+    if found.is_none() {
+        eprintln!(
+            "no Firefox, its test is skipped: install Debian's firefox-esr, or set FIREFOX to its program"
+        );
+    }
+    found
 }
 
 /// QEMU for single programs of 64-bit ARM: on the search path, else Debian's package when we may install it.
