@@ -3,9 +3,10 @@
 //! | file | holds |
 //! |---|---|
 //! | `certificate` | a DTLS certificate out of a secret |
-//! | `peer`, `sctp`, `dcep` | a peer connection without input or output |
+//! | `peer`, `sctp`, `dcep`, `stun` | a peer connection without input or output |
 //! | [`direct`], `listener` | webrtc-direct: the transport, and all connections of one port |
-//! | `udp`, `link` | sockets; the task that moves a connection's datagrams, and its handles |
+//! | `signalled` | `/webrtc`: a connection by offer and answer |
+//! | `udp`, `link`, `system` | sockets; the task that moves a connection's datagrams, and its handles |
 
 mod certificate;
 mod dcep;
@@ -14,9 +15,15 @@ mod link;
 mod listener;
 mod peer;
 mod sctp;
+mod signalled;
+mod stun;
+mod system;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 pub use self::{
     certificate::Certificate,
     link::{Connection, DataChannel},
+    signalled::{Error, Native, Signalled},
 };

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt, io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker},
@@ -24,6 +24,7 @@ use super::{
     certificate::Certificate,
     link::Connection,
     listener::{Dial, HALF_OPEN, Incoming, Listener, dial},
+    system::{hex, local_address, random},
     udp::Socket,
 };
 use crate::{
@@ -182,17 +183,6 @@ async fn connect(direct: DirectAddress, config: Config) -> Result<Output, Error>
     Ok((peer, muxer))
 }
 
-/// Our address on the way to `remote`, by the system's routes; nothing is sent.
-fn local_address(remote: SocketAddr) -> io::Result<IpAddr> {
-    let any = match remote {
-        SocketAddr::V4(_) => IpAddr::from([0; 4]),
-        SocketAddr::V6(_) => IpAddr::from([0; 16]),
-    };
-    let probe = UdpSocket::bind((any, 0))?;
-    probe.connect(remote)?;
-    Ok(probe.local_addr()?.ip())
-}
-
 /// Is dialled.
 async fn accept(incoming: Incoming, config: Config) -> Result<Output, Error> {
     let Incoming { connection, proved, .. } = incoming;
@@ -318,15 +308,4 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport").field("listeners", &self.listeners.len()).finish_non_exhaustive()
     }
-}
-
-fn hex<const N: usize>(bytes: [u8; N]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is where entropy comes in")]
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the system has entropy");
-    bytes
 }

@@ -7,11 +7,15 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::{
+    FutureExt,
+    future::{join, join_all, pending},
+};
 use tokio::sync::{Notify, mpsc};
 
 use super::{
     peer::{Datagram, Peer},
-    udp::Socket,
+    udp::Sockets,
 };
 use crate::{Channel, Channels, Closed, Lost, protocol::Fingerprint};
 
@@ -51,21 +55,32 @@ impl Link {
         result
     }
 
+    /// Works until the connection is lost or closed, over sockets that it has to itself, and on `task` beside.
+    pub(super) async fn run(self: Arc<Self>, sockets: Sockets, task: impl Future<Output = ()>) {
+        let (datagrams, queue) = mpsc::channel(QUEUE);
+        let pumps = join_all(sockets.0.iter().map(|socket| socket.pump(datagrams.clone())));
+        drop(datagrams);
+        tokio::select! {
+            () = self.drive(queue, sockets.clone()) => {}
+            // The driver finds out.
+            _ = join(pumps, task).then(|_| pending::<()>()) => {}
+        }
+    }
+
     /// Moves datagrams until the connection is lost or closed.
-    pub(super) async fn drive(self: Arc<Self>, mut datagrams: mpsc::Receiver<Datagram>, socket: Arc<Socket>) {
-        let port = socket.address().port();
+    pub(super) async fn drive(self: Arc<Self>, mut datagrams: mpsc::Receiver<Datagram>, sockets: Sockets) {
         let (mut arrived, mut leaving) = (Vec::new(), Vec::new());
         loop {
             let (timeout, over) = self.with(|peer| {
                 let now = now();
                 for datagram in arrived.drain(..) {
-                    peer.handle(now, &datagram, port);
+                    peer.handle(now, &datagram);
                 }
                 peer.turn(now);
                 leaving.extend(std::iter::from_fn(|| peer.poll_out()));
                 (peer.timeout(), peer.lost().is_some())
             });
-            socket.send(&leaving).await;
+            sockets.send(&leaving).await;
             leaving.clear();
             if over {
                 return;

@@ -18,7 +18,7 @@ use super::{
     certificate::Certificate,
     link::{Connection, Link, QUEUE, now},
     peer::{Begin, Datagram, Peer},
-    udp::Socket,
+    udp::{Socket, Sockets},
 };
 use crate::{
     Lost,
@@ -137,7 +137,7 @@ impl Listener {
     fn open(&mut self, datagram: &Datagram, dialed: Dialed) -> Option<u64> {
         self.make_room(datagram.remote.ip())?;
         let place = self.incoming.clone().try_reserve_owned().ok()?;
-        let local = SocketAddr::new(datagram.local, self.socket.address().port());
+        let local = datagram.local;
         let certificate = self.certificate.clone();
         let begin = Begin { certificate, lite: true, controlling: false, negotiated: true };
         let mut peer = Peer::new(begin, now());
@@ -150,7 +150,8 @@ impl Listener {
         let (datagrams, queue) = mpsc::channel(QUEUE);
         let id = self.next;
         self.next += 1;
-        let (driver, over) = (link.clone().drive(queue, self.socket.clone()), self.over.0.clone());
+        let (driver, over) =
+            (link.clone().drive(queue, Sockets(vec![self.socket.clone()])), self.over.0.clone());
         tokio::spawn(async move {
             driver.await;
             let _ = over.send(id);
@@ -213,29 +214,7 @@ pub(super) fn dial(dial: Dial, certificate: Certificate, socket: Socket, local: 
     if let Ok(candidate) = is::Candidate::host(dial.remote, is::Protocol::Udp) {
         peer.add_remote(candidate);
     }
-    Connection { link: alone(peer, socket) }
-}
-
-/// A connection that has its socket to itself.
-pub(super) fn alone(peer: Peer, socket: Socket) -> Arc<Link> {
-    let (link, socket) = (Link::new(peer), Arc::new(socket));
-    let (datagrams, queue) = mpsc::channel(QUEUE);
-    tokio::spawn({
-        let (link, socket) = (link.clone(), socket.clone());
-        async move {
-            let (mut buffer, mut arrived) = (BytesMut::new(), Vec::new());
-            let receive = async {
-                while socket.receive(&mut buffer, &mut arrived).await.is_ok() {
-                    for datagram in arrived.drain(..) {
-                        let _ = datagrams.try_send(datagram);
-                    }
-                }
-            };
-            tokio::select! {
-                () = receive => {}
-                () = link.drive(queue, socket.clone()) => {}
-            }
-        }
-    });
-    link
+    let link = Link::new(peer);
+    tokio::spawn(link.clone().run(Sockets(vec![Arc::new(socket)]), std::future::ready(())));
+    Connection { link }
 }

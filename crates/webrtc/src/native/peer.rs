@@ -1,8 +1,8 @@
 //! A peer connection without input or output: ICE, DTLS in it, SCTP in that. Datagrams and time go in, datagrams come out.
 
 use std::{
-    collections::VecDeque,
-    net::{IpAddr, SocketAddr},
+    collections::{BTreeSet, VecDeque},
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -16,22 +16,29 @@ use is::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{certificate::Certificate, sctp::Sctp};
+use super::{
+    certificate::Certificate,
+    sctp::Sctp,
+    stun::{Questions, TransactionId},
+};
 use crate::{
     Lost,
-    protocol::{Credentials, Fingerprint},
+    protocol::{Credentials, Fingerprint, Link},
 };
 
 /// Bytes of the largest datagram that leaves.
 const DATAGRAM_BYTES: usize = 2048;
+
+/// Most sockets of one peer, as we see them: its own, and those that a NAT makes of them. Guess.
+const SOURCES: usize = 64;
 
 /// A datagram, either way.
 #[derive(Clone, Debug)]
 pub(super) struct Datagram {
     /// The peer's socket.
     pub(super) remote: SocketAddr,
-    /// Our own address, to which it came or from which it is to go.
-    pub(super) local: IpAddr,
+    /// Our own, to which it came or from which it is to go.
+    pub(super) local: SocketAddr,
     pub(super) bytes: Bytes,
 }
 
@@ -48,6 +55,11 @@ pub(super) struct Begin {
 
 pub(super) struct Peer {
     ice: IceAgent,
+    /// From where authentic STUN came.
+    sources: BTreeSet<SocketAddr>,
+    questions: Questions,
+    /// Addresses of ours that the peer should hear of.
+    candidates: VecDeque<Candidate>,
     dtls: Dtls,
     pub(super) sctp: Sctp,
     /// Whether DTLS has a role, and whether it is the client's.
@@ -58,7 +70,7 @@ pub(super) struct Peer {
     /// What it is.
     theirs: Option<Fingerprint>,
     /// Where the peer is, as ICE found.
-    route: Option<(IpAddr, SocketAddr)>,
+    route: Option<(SocketAddr, SocketAddr)>,
     out: VecDeque<Datagram>,
     dtls_timeout: Option<Instant>,
     lost: Option<Lost>,
@@ -86,6 +98,9 @@ impl Peer {
         ice.set_max_stun_rto(Duration::from_secs(2));
         Self {
             ice,
+            sources: BTreeSet::new(),
+            questions: Questions::default(),
+            candidates: VecDeque::new(),
             dtls: Dtls::new_auto(Arc::new(config), certificate, now),
             sctp: Sctp::new(begin.negotiated),
             client: None,
@@ -120,28 +135,65 @@ impl Peer {
         self.client = Some(client);
     }
 
-    /// An address of ours. Returns it as a candidate, if it is a new one.
-    pub(super) fn add_local(&mut self, address: SocketAddr) -> Option<Candidate> {
-        self.ice.add_local_candidate(Candidate::host(address, Protocol::Udp).ok()?).cloned()
+    /// Our credentials.
+    pub(super) fn local(&self) -> Credentials {
+        let IceCreds { ufrag, pass } = self.ice.local_credentials().clone();
+        Credentials { ufrag, password: pass }
+    }
+
+    /// An address of ours.
+    pub(super) fn add_local(&mut self, address: SocketAddr) {
+        if let Ok(candidate) = Candidate::host(address, Protocol::Udp) {
+            self.add_candidate(candidate);
+        }
+    }
+
+    fn add_candidate(&mut self, candidate: Candidate) {
+        if let Some(candidate) = self.ice.add_local_candidate(candidate) {
+            self.candidates.push_back(candidate.clone());
+            self.sctp.wakers.extend(self.waiting.take());
+        }
+    }
+
+    /// Asks a STUN server for the address behind which our address `local` is.
+    pub(super) fn ask(&mut self, server: SocketAddr, local: SocketAddr, id: TransactionId, now: Instant) {
+        self.questions.ask(server, local, id, now);
+    }
+
+    pub(super) fn set_controlling(&mut self) {
+        self.ice.set_controlling(true);
     }
 
     pub(super) fn add_remote(&mut self, candidate: Candidate) {
         self.ice.add_remote_candidate(candidate);
     }
 
-    pub(super) fn handle(&mut self, now: Instant, datagram: &Datagram, port: u16) {
+    pub(super) fn handle(&mut self, now: Instant, datagram: &Datagram) {
         let Some(&first) = datagram.bytes.first() else { return };
         match first {
             0..=3 => {
+                if let Some((seen, base)) = self.questions.handle(datagram) {
+                    if let Ok(candidate) = Candidate::server_reflexive(seen, base, Protocol::Udp) {
+                        self.add_candidate(candidate);
+                    }
+                    return;
+                }
                 let Ok(message) = StunMessage::parse(&datagram.bytes) else { return };
+                let is_new = !self.sources.contains(&datagram.remote);
+                if is_new && self.sources.len() >= SOURCES {
+                    return;
+                }
                 if message.is_binding_request() && message.split_username().is_none() {
                     return;
                 }
-                let (source, destination) = (datagram.remote, SocketAddr::new(datagram.local, port));
-                self.ice
-                    .handle_packet(now, StunPacket { proto: Protocol::Udp, source, destination, message });
+                let (source, destination) = (datagram.remote, datagram.local);
+                let packet = StunPacket { proto: Protocol::Udp, source, destination, message };
+                if self.ice.handle_packet(now, packet) && is_new {
+                    self.sources.insert(source);
+                }
             }
-            20..=63 if self.client.is_some() => {
+            // Of others, one that makes no sense would end the connection.
+            20..=63 if self.client.is_some() && self.sources.contains(&datagram.remote) => {
                 // The peer may begin before it has told us which pair of addresses it takes.
                 if self.route.is_none() && self.ice.has_viable_remote_candidate(datagram.remote) {
                     self.route = Some((datagram.local, datagram.remote));
@@ -174,6 +226,7 @@ impl Peer {
         if self.sctp.timeout().is_some_and(|at| at <= now) {
             self.sctp.handle_timeout(now);
         }
+        self.out.extend(std::iter::from_fn(|| self.questions.poll(now)));
         self.settle_ice(now);
         self.settle_dtls(now);
         while let Some(packets) = self.sctp.poll_packets(now) {
@@ -202,7 +255,7 @@ impl Peer {
         while let Some(event) = self.ice.poll_event() {
             match event {
                 IceAgentEvent::NominatedSend { source, destination, .. } => {
-                    self.route = Some((source.ip(), destination));
+                    self.route = Some((source, destination));
                     if self.client == Some(true) {
                         self.start_dtls(now);
                     }
@@ -218,7 +271,7 @@ impl Peer {
         }
         while let Some(transmit) = self.ice.poll_transmit() {
             let bytes = Vec::from(transmit.contents).into();
-            self.out.push_back(Datagram { remote: transmit.destination, local: transmit.source.ip(), bytes });
+            self.out.push_back(Datagram { remote: transmit.destination, local: transmit.source, bytes });
         }
     }
 
@@ -277,6 +330,11 @@ impl Peer {
         self.buffer = buffer;
     }
 
+    #[cfg(test)]
+    pub(super) fn remote_candidates(&self) -> usize {
+        self.ice.remote_candidates().count()
+    }
+
     /// What is to be sent.
     pub(super) fn poll_out(&mut self) -> Option<Datagram> {
         self.out.pop_front()
@@ -284,7 +342,9 @@ impl Peer {
 
     /// When the next [`turn`](Self::turn) is due.
     pub(super) fn timeout(&mut self) -> Option<Instant> {
-        [self.ice.poll_timeout(), self.dtls_timeout, self.sctp.timeout()].into_iter().flatten().min()
+        let timeouts =
+            [self.ice.poll_timeout(), self.questions.timeout(), self.dtls_timeout, self.sctp.timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     /// Ready with the peer's certificate when channels can be opened.
@@ -297,6 +357,25 @@ impl Peer {
                 Poll::Pending
             }
         }
+    }
+
+    /// The next address of ours that the peer should hear of.
+    pub(super) fn poll_candidate(&mut self, context: &Context<'_>) -> Poll<Candidate> {
+        let candidate = self.candidates.pop_front();
+        self.or_wait(context, candidate)
+    }
+
+    /// What becomes of the connection, each once.
+    pub(super) fn poll_link(&mut self, context: &Context<'_>) -> Poll<Link> {
+        let link = self.sctp.links.pop_front();
+        self.or_wait(context, link)
+    }
+
+    fn or_wait<T>(&mut self, context: &Context<'_>, found: Option<T>) -> Poll<T> {
+        if found.is_none() {
+            self.waiting = Some(context.waker().clone());
+        }
+        found.map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Ready when nothing comes or goes any more.

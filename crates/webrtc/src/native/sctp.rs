@@ -17,7 +17,7 @@ use sctp_proto::{
 use super::dcep;
 use crate::{
     Closed,
-    protocol::{FRAME_BYTES, INIT_LABEL},
+    protocol::{FRAME_BYTES, INIT_LABEL, Link},
 };
 
 /// Bytes that may be received and not read, over all channels; then the sender waits.
@@ -27,7 +27,7 @@ const RECEIVE_BYTES: u32 = 2 * 1024 * 1024;
 const SEND_BYTES: usize = 1024 * 1024;
 
 /// Longest message. Others send frames of 16 KiB, but some put several into one message.
-const MESSAGE_BYTES: u32 = 256 * 1024;
+pub(super) const MESSAGE_BYTES: u32 = 256 * 1024;
 
 /// Bytes of an SCTP packet: 1280, the smallest MTU of IPv6, without IPv6 (40), UDP (8) and a DTLS record (37 at most).
 const PACKET_BYTES: u32 = 1280 - 40 - 8 - 37;
@@ -51,14 +51,16 @@ pub(super) struct Sctp {
     incoming: VecDeque<u16>,
     /// Of who waits for `incoming`.
     waiting: Option<Waker>,
-    pub(super) init: Init,
+    init: Init,
+    /// What has become of the association and of `init`.
+    pub(super) links: VecDeque<Link>,
     /// To be woken once nothing is locked.
     pub(super) wakers: Vec<Waker>,
 }
 
 /// The dialler's first channel of `/webrtc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Init {
+enum Init {
     None,
     Wanted,
     Opening(u16),
@@ -91,6 +93,7 @@ impl Sctp {
             incoming: VecDeque::new(),
             waiting: None,
             init: Init::None,
+            links: VecDeque::new(),
             wakers: Vec::new(),
         }
     }
@@ -103,9 +106,25 @@ impl Sctp {
             let mut config = ClientConfig::new();
             config.transport = Arc::new(transport());
             match self.endpoint.connect(config, NOWHERE) {
-                Ok(association) => self.association = Some(association),
+                Ok(association) => {
+                    self.association = Some(association);
+                    // Browsers begin as well; ours will do.
+                    self.endpoint.reject_new_associations();
+                }
                 Err(error) => self.lose(error.to_string()),
             }
+        }
+    }
+
+    /// Opens the first channel of `/webrtc` as soon as that works.
+    pub(super) fn open_init(&mut self) {
+        self.init = Init::Wanted;
+    }
+
+    /// Closes it.
+    pub(super) fn close_init(&mut self) {
+        if let Init::Opening(id) | Init::Open(id) = self.init {
+            self.close(id);
         }
     }
 
@@ -177,6 +196,7 @@ impl Sctp {
 
     fn on_connected(&mut self) {
         self.connected = true;
+        self.links.push_back(Link::Connected);
         if self.negotiated {
             // It may be there already, by the peer's first message.
             self.create(0);
@@ -343,6 +363,7 @@ impl Sctp {
             }
             if self.init == Init::Opening(id) {
                 self.init = Init::Open(id);
+                self.links.push_back(Link::InitOpen);
             }
         }
     }
@@ -361,12 +382,16 @@ impl Sctp {
         }
         if matches!(self.init, Init::Opening(at) | Init::Open(at) if at == id) {
             self.init = Init::Closed;
+            self.links.push_back(Link::InitClosed);
         }
     }
 
     /// Nothing comes or goes any more; what has come can still be read.
     pub(super) fn lose(&mut self, reason: String) {
-        self.lost.get_or_insert(reason);
+        if self.lost.is_none() {
+            self.lost = Some(reason);
+            self.links.push_back(Link::Failed);
+        }
         for entry in self.channels.values_mut() {
             self.wakers.extend([entry.reader.take(), entry.writer.take()].into_iter().flatten());
         }

@@ -3,11 +3,12 @@
 use std::{
     io::{self, IoSliceMut},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use bytes::{Bytes, BytesMut};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use tokio::{io::Interest, net::UdpSocket};
+use tokio::{io::Interest, net::UdpSocket, sync::mpsc};
 
 use super::peer::Datagram;
 
@@ -57,11 +58,21 @@ impl Socket {
                 ecn: None,
                 contents: &contents,
                 segment_size: (len > 1).then_some(first.bytes.len()),
-                src_ip: self.address.ip().is_unspecified().then_some(first.local),
+                src_ip: self.address.ip().is_unspecified().then_some(first.local.ip()),
             };
             let send = || self.state.send((&self.socket).into(), &transmit);
             if let Err(error) = self.socket.async_io(Interest::WRITABLE, send).await {
                 tracing::debug!(%error, to = %first.remote, "a datagram is not sent");
+            }
+        }
+    }
+
+    /// Moves what arrives into `queue`, until the socket breaks. What finds no room is lost, as on any way.
+    pub(super) async fn pump(&self, queue: mpsc::Sender<Datagram>) {
+        let (mut buffer, mut arrived) = (BytesMut::new(), Vec::new());
+        while self.receive(&mut buffer, &mut arrived).await.is_ok() {
+            for datagram in arrived.drain(..) {
+                let _ = queue.try_send(datagram);
             }
         }
     }
@@ -97,12 +108,29 @@ impl Socket {
             || self.state.recv((&self.socket).into(), &mut [IoSliceMut::new(buffer)], &mut meta);
         while self.socket.async_io(Interest::READABLE, &mut receive).await? == 0 {}
         let [meta] = meta;
-        let local = meta.dst_ip.unwrap_or(self.address.ip());
+        let local = SocketAddr::new(meta.dst_ip.unwrap_or(self.address.ip()), self.address.port());
         let mut bytes: Bytes = Bytes::copy_from_slice(&buffer[..meta.len]);
         while !bytes.is_empty() {
             let datagram = bytes.split_to(meta.stride.clamp(1, bytes.len()));
             into.push(Datagram { remote: meta.addr, local, bytes: datagram });
         }
         Ok(())
+    }
+}
+
+/// The sockets of one connection, one of a family.
+#[derive(Clone, Debug)]
+pub(super) struct Sockets(pub(super) Vec<Arc<Socket>>);
+
+impl Sockets {
+    /// As [`Socket::send`], each datagram from where it says.
+    pub(super) async fn send(&self, datagrams: &[Datagram]) {
+        let family = |datagram: &Datagram| datagram.local.is_ipv4();
+        for run in datagrams.chunk_by(|a, b| family(a) == family(b)) {
+            let socket = self.0.iter().find(|socket| socket.address().is_ipv4() == family(&run[0]));
+            if let Some(socket) = socket {
+                socket.send(run).await;
+            }
+        }
     }
 }

@@ -47,6 +47,12 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Whether they are as long as those that implementations signal. The specification allows for a user name fragment
+    /// of 256 bytes, two of which are more than STUN was made for.
+    pub fn is_usual(&self) -> bool {
+        (*UFRAG.start()..128).contains(&self.ufrag.len()) && PASSWORD.contains(&self.password.len())
+    }
+
     fn same(text: String) -> Self {
         Self { password: text.clone(), ufrag: text }
     }
