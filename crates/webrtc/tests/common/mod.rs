@@ -1,4 +1,5 @@
 //! A node of rust-libp2p over any transport, that echoes.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::{future::Future, time::Duration};
 
