@@ -124,7 +124,7 @@ impl Driver {
             topic.mesh_max = config.peer_limit().clamp(topic.mesh_target, limits::PEERS);
             mesh.topic = topic.checked().expect("the bounds are still in order");
         }
-        let wanted_peers = mesh.topic.mesh_target + platform::SPARE_PEERS;
+        let wanted_peers = mesh.topic.mesh_target + platform::spare_peers(&config);
         let local = config.identity.peer_id();
         let core = Core::new(braidcast_core::Config { mesh }, config.identity.clone(), platform::entropy()?);
         let switchboard = Switchboard::new(&config.identity, platform::entropy()?);

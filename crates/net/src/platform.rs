@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use braidcast_webrtc::Pipe;
 use libp2p::{
+    PeerId,
     connection_limits::{self, ConnectionLimits},
     identify,
     identity::Keypair,
@@ -20,8 +22,8 @@ mod target;
 mod target;
 
 pub(crate) use target::{
-    Network, NetworkEvent, Resumed, SPARE_PEERS, TIMER_GRAIN, WORK_BYTES, Yield, accept, check, count, dials,
-    entropy, handicap, lend, now, quota, spawn, swarm, yield_now,
+    Network, NetworkEvent, Resumed, TIMER_GRAIN, WORK_BYTES, Yield, check, count, dials, entropy, handicap,
+    now, quota, spare_peers, spawn, swarm, yield_now,
 };
 
 /// How long a connection may take, from its first packet until it is encrypted and multiplexed.
@@ -41,6 +43,26 @@ const PENDING_OUTGOING: u32 = 64;
 
 /// Most streams per connection, relayed circuits included; each may hold a window of 256 KiB. Guess.
 const STREAMS: usize = 128;
+
+/// Lends a way to signal to the next dial of a peer.
+pub(crate) fn lend(network: &mut Network, peer: PeerId, pipe: Pipe) {
+    network.signalling.lend(peer, pipe);
+}
+
+/// Hands over a way to signal on which a peer is going to offer.
+pub(crate) fn accept(network: &Network, peer: PeerId, pipe: Pipe) {
+    network.signalling.accept(peer, pipe);
+}
+
+/// As many as the quota allows, which knows which of them to prefer.
+fn webrtc_config(config: &Config) -> braidcast_webrtc::Config {
+    let connections = quota(config).connections;
+    braidcast_webrtc::Config {
+        timeout: CONNECTING,
+        limits: braidcast_webrtc::Limits { sessions: connections, connections },
+        streams: STREAMS,
+    }
+}
 
 fn limits(config: &Config) -> connection_limits::Behaviour {
     let limit = u32::try_from(config.peer_limit()).unwrap_or(u32::MAX);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use braidcast_core::machine::{Duration, Now, Time, WallTime};
-use braidcast_webrtc::{Pipe, native::direct};
+use braidcast_webrtc::native::{Native, direct};
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport, connection_limits,
     core::{
@@ -41,7 +41,7 @@ use crate::{
 pub(crate) const TIMER_GRAIN: Duration = Duration::from_micros(100);
 
 /// How many more peers than the mesh wants are dialled when others introduce them: some will be pruned. Guess.
-pub(crate) const SPARE_PEERS: usize = 4;
+const SPARE_PEERS: usize = 4;
 
 /// One slice of a long computation, about 4 ms.
 pub(crate) const WORK_BYTES: usize = 4 * 1024 * 1024;
@@ -58,6 +58,7 @@ pub(crate) struct Network {
     ping: ping::Behaviour,
     relay: Toggle<relay::Behaviour>,
     circuits: relay::client::Behaviour,
+    pub(super) signalling: braidcast_webrtc::Behaviour,
 }
 
 /// Both clocks.
@@ -168,7 +169,10 @@ pub(crate) fn swarm(
 ) -> Result<Swarm<Network>, StartError> {
     let local = keypair.public().to_peer_id();
     let (circuit, circuits) = relay::client::new(local);
-    let transport = transport(keypair, circuit).map_err(|error| StartError::Platform(error.to_string()))?;
+    let native = Native { servers: config.ice_servers.clone(), loopback: is_local(config) };
+    let (signalled, signalling) = braidcast_webrtc::pair(local, native, super::webrtc_config(config));
+    let transport =
+        transport(keypair, circuit, signalled).map_err(|error| StartError::Platform(error.to_string()))?;
     let network = Network {
         limits: super::limits(config),
         hub,
@@ -176,9 +180,19 @@ pub(crate) fn swarm(
         ping: super::ping(),
         relay: config.serve_relay.then(|| relay::Behaviour::new(local, relay_config(config))).into(),
         circuits,
+        signalling,
     };
     let settings = super::swarm_config(SwarmConfig::with_tokio_executor()).with_smart_dial();
-    Ok(Swarm::new(transport, network, local, settings))
+    let mut swarm = Swarm::new(transport, network, local, settings);
+    if !config.serve_relay {
+        swarm.listen_on(Protocol::WebRTC.into()).expect("it listens once");
+    }
+    Ok(swarm)
+}
+
+/// Whether the peers that a relay leads to may be on this machine.
+fn is_local(config: &Config) -> bool {
+    config.relays.iter().any(address::is_loopback)
 }
 
 fn relay_config(config: &Config) -> relay::Config {
@@ -208,24 +222,25 @@ fn relay_config(config: &Config) -> relay::Config {
 }
 
 /// Whether an address of this kind can be dialled here.
-pub(crate) fn dials(route: &Route) -> bool {
-    *route != Route::WebRtc
+pub(crate) fn dials(_route: &Route) -> bool {
+    true
 }
 
-/// Nothing here dials peer connections.
-pub(crate) fn lend(_network: &mut Network, _peer: PeerId, _pipe: Pipe) {}
-
-/// Nor accepts them: the caller gets to know when the pipe is dropped.
-pub(crate) fn accept(_network: &Network, _peer: PeerId, _pipe: Pipe) {}
+/// A node that cannot be dialled makes a peer connection for each.
+pub(crate) fn spare_peers(config: &Config) -> usize {
+    if config.listen.is_empty() { 0 } else { SPARE_PEERS }
+}
 
 /// What keeps this node from direct links to those who cannot be dialled.
 pub(crate) fn handicap() -> Option<&'static str> {
     None
 }
 
-/// Nothing here limits peer connections but what limits all connections.
+/// As few links as a page has. Whoever listens takes as many peer connections (webrtc-direct) as connections.
 pub(crate) fn quota(config: &Config) -> Limits {
-    Limits { links: config.peer_limit(), connections: config.peer_limit(), attempts: usize::MAX }
+    let links = config.mesh.topic.mesh_target;
+    let connections = if config.listen.is_empty() { links + 4 } else { config.peer_limit() };
+    Limits { links, connections, attempts: usize::MAX }
 }
 
 /// Counts what the relay grants.
@@ -244,7 +259,11 @@ pub(crate) fn count(event: &NetworkEvent, counters: &CircuitCounters) {
 
 type Connected = (PeerId, StreamMuxerBox);
 
-fn transport(keypair: &Keypair, circuit: relay::client::Transport) -> io::Result<Boxed<Connected>> {
+fn transport(
+    keypair: &Keypair,
+    circuit: relay::client::Transport,
+    signalled: braidcast_webrtc::Transport<Native>,
+) -> io::Result<Boxed<Connected>> {
     let noise = noise::Config::new(keypair).map_err(io::Error::other)?;
     let tcp = || tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
 
@@ -268,8 +287,11 @@ fn transport(keypair: &Keypair, circuit: relay::client::Transport) -> io::Result
     )?;
 
     let circuit = circuit.upgrade(Version::V1Lazy).authenticate(noise).multiplex(super::yamux());
-    let all = circuit
+    // First, because the transport of circuits would take its addresses for its own.
+    let all = signalled
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .or_transport(circuit.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
+        .map(|either, _| either.into_inner())
         .or_transport(web_socket.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
         .map(|either, _| either.into_inner())
         .or_transport(plain)

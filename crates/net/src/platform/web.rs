@@ -10,13 +10,10 @@ use std::{
 };
 
 use braidcast_core::machine::{Duration, Now, Time, WallTime};
-use braidcast_webrtc::{
-    Pipe,
-    web::{self, Browser},
-};
+use braidcast_webrtc::web::{self, Browser};
 use js_sys::{Function, Reflect};
 use libp2p::{
-    PeerId, Swarm, Transport, connection_limits,
+    Swarm, Transport, connection_limits,
     core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
     identify,
     identity::Keypair,
@@ -41,9 +38,6 @@ use crate::{
 /// `setTimeout` counts whole milliseconds.
 pub(crate) const TIMER_GRAIN: Duration = Duration::from_millis(1);
 
-/// Each costs a peer connection.
-pub(crate) const SPARE_PEERS: usize = 0;
-
 /// One slice of a long computation, about 2 ms.
 pub(crate) const WORK_BYTES: usize = 1024 * 1024;
 
@@ -55,7 +49,7 @@ pub(crate) struct Network {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     circuits: relay::client::Behaviour,
-    signalling: braidcast_webrtc::Behaviour,
+    pub(super) signalling: braidcast_webrtc::Behaviour,
 }
 
 /// Both clocks.
@@ -110,6 +104,11 @@ pub(crate) fn dials(route: &Route) -> bool {
     }
 }
 
+/// Each costs a peer connection.
+pub(crate) fn spare_peers(_config: &Config) -> usize {
+    0
+}
+
 /// What keeps this node from direct links to those who cannot be dialled.
 pub(crate) fn handicap() -> Option<&'static str> {
     (!web::is_available())
@@ -145,7 +144,7 @@ pub(crate) fn swarm(
         .multiplex(super::yamux())
         .map(|(peer, muxer), _| (peer, Hasty::boxed(StreamMuxerBox::new(muxer))));
     let browser = Browser { servers: config.ice_servers.clone() };
-    let (direct, signalling) = braidcast_webrtc::pair(local, browser, webrtc_config(config));
+    let (direct, signalling) = braidcast_webrtc::pair(local, browser, super::webrtc_config(config));
     // First, because the transport of circuits would take its addresses for its own.
     let transport = direct
         .map(|(peer, muxer), _| (peer, Hasty::boxed(StreamMuxerBox::new(muxer))))
@@ -166,26 +165,6 @@ pub(crate) fn swarm(
         swarm.listen_on(Protocol::WebRTC.into()).expect("it listens once");
     }
     Ok(swarm)
-}
-
-/// Lends a way to signal to the next dial of a peer.
-pub(crate) fn lend(network: &mut Network, peer: PeerId, pipe: Pipe) {
-    network.signalling.lend(peer, pipe);
-}
-
-/// Hands over a way to signal on which a peer is going to offer.
-pub(crate) fn accept(network: &Network, peer: PeerId, pipe: Pipe) {
-    network.signalling.accept(peer, pipe);
-}
-
-/// As many as the quota allows, which knows which of them to prefer.
-fn webrtc_config(config: &Config) -> braidcast_webrtc::Config {
-    let connections = quota(config).connections;
-    braidcast_webrtc::Config {
-        timeout: super::CONNECTING,
-        limits: braidcast_webrtc::Limits { sessions: connections, connections },
-        streams: super::STREAMS,
-    }
 }
 
 /// Ready at once by default; from [`yield_now`], after the event loop had its turn: input, painting, sockets.

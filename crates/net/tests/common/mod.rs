@@ -34,7 +34,7 @@ pub(crate) async fn circuit_address(node: &Node) -> Multiaddr {
     patiently("a reservation", async {
         loop {
             let addresses = node.addresses().await.expect("it runs");
-            let is_circuit = |address: &&Multiaddr| address.to_string().contains("/p2p-circuit");
+            let is_circuit = |address: &&Multiaddr| address.to_string().contains("/p2p-circuit/p2p/");
             if let Some(address) = addresses.iter().find(is_circuit) {
                 return address.clone();
             }
