@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
 use axum::http::Uri;
-use braidcast_net::{Config, Events, Multiaddr, Node, PeerId, wire::limits};
+use braidcast_net::{Config, Events, IceServer, Multiaddr, Node, PeerId, wire::limits};
 use futures::future::join_all;
 use multiaddr::Protocol;
 use tokio::net::TcpStream;
@@ -44,6 +44,9 @@ pub(crate) struct Join {
     /// Identity file, see `braidcast keygen` [default: a new identity each time]
     #[arg(long, value_name = "FILE", env = "BRAIDCAST_IDENTITY")]
     identity: Option<PathBuf>,
+    /// A STUN server, to be asked for the address under which others see this machine; more than one is allowed
+    #[arg(long, value_name = "URL", env = "BRAIDCAST_STUN", value_delimiter = ',', value_parser = stun)]
+    stun: Vec<String>,
     /// Longest message, in bytes
     #[arg(long, value_name = "BYTES", env = "BRAIDCAST_MAX_MESSAGE_BYTES", default_value_t = limits::MESSAGE_BYTES,
         value_parser = message_bytes)]
@@ -102,6 +105,10 @@ impl Join {
         config.mesh.message_bytes = self.max_message_bytes;
         config.inbox_bytes = config.inbox_bytes.max(self.max_message_bytes);
         config.relays = self.resolve().await?;
+        if !self.stun.is_empty() {
+            config.ice_servers =
+                vec![IceServer { urls: self.stun.clone(), username: None, credential: None }];
+        }
         Node::start(config).await.context("check --relay")
     }
 
@@ -183,6 +190,14 @@ pub(crate) fn peer_address(text: &str) -> Result<Multiaddr, String> {
         Ok(address) if address.is_empty() => Err("the address is empty".into()),
         Ok(address) => Ok(address),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// `stun:host` or `stun:host:port`.
+fn stun(text: &str) -> Result<String, &'static str> {
+    match text.strip_prefix("stun:") {
+        Some(server) if !server.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected stun:HOST or stun:HOST:PORT"),
     }
 }
 

@@ -25,6 +25,7 @@ fn a_usage_error_is_exit_code_2_and_names_the_argument() {
         (&["subscribe", "t", "--relay", "/nonsense/1"], "--relay"),
         (&["subscribe", "t", "--output", "xml"], "files:DIR"),
         (&["subscribe", "t", "--count", "0"], "--count"),
+        (&["subscribe", "t", "--stun", "turn:example.org"], "stun:HOST"),
         (&["relay", "--listen", "/ip4/127.0.0.1/sctp/1"], "quic-v1"),
         (&["relay", "--listen", "/nonsense/1"], "--listen"),
         (&["relay", "--http", "somewhere"], "--http"),

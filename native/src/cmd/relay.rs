@@ -49,7 +49,8 @@ pub(crate) struct Args {
         env = "BRAIDCAST_LISTEN",
         value_delimiter = ',',
         value_parser = client::listen_address,
-        default_values = ["/ip4/127.0.0.1/tcp/4040", "/ip4/127.0.0.1/udp/4040/quic-v1", "/ip4/127.0.0.1/tcp/4041/ws"],
+        default_values = ["/ip4/127.0.0.1/tcp/4040", "/ip4/127.0.0.1/udp/4040/quic-v1", "/ip4/127.0.0.1/tcp/4041/ws",
+            "/ip4/127.0.0.1/udp/4041/webrtc-direct"],
     )]
     listen: Vec<Multiaddr>,
     /// A further address to announce: a public name, a mapped port
