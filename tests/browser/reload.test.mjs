@@ -23,7 +23,9 @@ test("after a reload the room is found through a peer of before, when the relay 
 
 /** Two linked tabs, the first of which has remembered the other. */
 async function pair(t, ...relays) {
-  const peers = await Promise.all(relays.map(async (relays) => Peer.open(t, await launch(t), relays, "room")));
+  const peers = [];
+  // Bob first, so that his record names all his relays.
+  for (const own of relays.toReversed()) peers.unshift(await Peer.open(t, await launch(t), own, "room"));
   const [ada, bob] = peers;
   await Promise.all([ada.linked([bob.id]), bob.linked([ada.id])]);
   await ada.page.waitForFunction(() => JSON.parse(localStorage.getItem("braidcast") ?? "{}").peers?.length > 0);

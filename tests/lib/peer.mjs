@@ -49,6 +49,11 @@ export class Peer {
     return this.#wait(`direct links to ${to}`, linked, to);
   }
 
+  /** Waits for a direct link to somebody else than these. */
+  meets(known) {
+    return this.#wait("a new link", (known) => heard.until(async () => (await node.peers()).some(({ id, link }) => link === "direct" && !known.includes(id))), known);
+  }
+
   /** Waits until this peer is not connected. */
   misses(id) {
     return this.#wait(`${id} to go`, (id) => heard.until(async () => (await node.peers()).every((peer) => peer.id !== id)), id);
