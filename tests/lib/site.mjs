@@ -9,8 +9,8 @@ const TYPES = { ".js": "text/javascript", ".wasm": "application/wasm", ".map": "
 const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws: http:";
 
 /** An empty page beside the npm package, as a developer would serve it: strict policy, no bundler. */
-export async function packagePage(t, context) {
-  const { page, complaints } = await openPage(context, await serve(t));
+export async function packagePage(t, context, more) {
+  const { page, complaints } = await openPage(context, await serve(t, more));
   await page.evaluate(async () => {
     globalThis.braidcast = await import("/braidcast/index.js");
   });

@@ -107,3 +107,10 @@ test("slim starts with the module that it is given", async () => {
     await node.stop();`);
   assert.equal(stdout, "12D3KooW\n");
 });
+
+test("a relay at webrtc-direct is refused with what is missing", async (t) => {
+  const relay = await Relay.start(t, { app: false, listen: "/ip4/127.0.0.1/udp/0/webrtc-direct" });
+  const expected = { name: "UnsupportedError", code: "UNSUPPORTED", message: /WebRTC is not available here/ };
+  await assert.rejects(Braidcast.start({ relays: [relay.address] }), expected);
+  await assert.rejects(Braidcast.start({ relays: [relay.url] }), RelayError);
+});

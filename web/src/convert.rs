@@ -14,6 +14,7 @@ use wasm_bindgen::prelude::*;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Settings {
     relays: Vec<String>,
+    webrtc_direct_v2: Vec<String>,
     acquaintances: Vec<Vec<u8>>,
     max_message_bytes: Option<usize>,
     ice_servers: Vec<Server>,
@@ -34,7 +35,8 @@ impl Settings {
 
     pub(crate) fn into_config(self, identity: Identity) -> Result<Config, Failure> {
         let mut config = Config::new(identity);
-        config.relays = self.relays.iter().map(|text| parse_address(text)).collect::<Result<_, _>>()?;
+        config.relays = parse_addresses(&self.relays)?;
+        config.webrtc_direct_v2 = parse_addresses(&self.webrtc_direct_v2)?;
         config.acquaintances = self.acquaintances.into_iter().map(Bytes::from).collect();
         config.ice_servers = self.ice_servers.into_iter().map(IceServer::from).collect();
         if let Some(bytes) = self.max_message_bytes {
@@ -50,8 +52,11 @@ impl From<Server> for IceServer {
     }
 }
 
-fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
-    text.parse().map_err(|error| Failure::config(format!("relay {text:?} is not a multiaddr: {error}")))
+fn parse_addresses(texts: &[String]) -> Result<Vec<Multiaddr>, Failure> {
+    let parse = |text: &String| {
+        text.parse().map_err(|error| Failure::config(format!("relay {text:?} is not a multiaddr: {error}")))
+    };
+    texts.iter().map(parse).collect()
 }
 
 /// Why a call failed. `code` is for programs, and stays; `message` is for people.
@@ -325,7 +330,13 @@ pub(crate) fn to_js(value: &impl Serialize) -> JsValue {
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
 export interface WasmIceServer { urls: string[]; username?: string; credential?: string }
-export interface WasmSettings { relays: string[]; acquaintances: Uint8Array[]; maxMessageBytes?: number; iceServers: WasmIceServer[] }
+export interface WasmSettings {
+  relays: string[];
+  webrtcDirectV2: string[];
+  acquaintances: Uint8Array[];
+  maxMessageBytes?: number;
+  iceServers: WasmIceServer[];
+}
 export interface WasmFailure { code: string; message: string; size?: number; limit?: number }
 export interface WasmPublished { id: string; peers: number }
 export interface WasmPeer {

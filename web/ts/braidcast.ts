@@ -21,8 +21,9 @@ const KEEP_AFTER_MS = 2_000;
 const SLICE_MS = 8;
 
 export interface StartOptions {
-  /** Multiaddrs (`/dns4/relay.example.org/tcp/443/wss/p2p/12D3KooW...`), or `http(s)` URLs of relays, which are asked
-   * where they listen. */
+  /** Multiaddrs (`/dns4/relay.example.org/tcp/443/wss/p2p/12D3KooW...`, or in a page
+   * `/ip4/192.0.2.1/udp/4041/webrtc-direct/certhash/uEi.../p2p/12D3KooW...`, which needs no TLS certificate), or `http(s)` URLs
+   * of relays, which are asked where they listen. */
   relays?: readonly string[];
   /** The 32-byte secret of an identity to be kept: whoever has it can sign as this node. Fresh when not given, so
    * that two tabs are two nodes. Never run two nodes with one seed at a time. */
@@ -89,7 +90,7 @@ export class Braidcast {
    * @throws {RelayError} when a relay's URL does not answer. A multiaddr that does not answer is dialled for ever.
    * @throws {LoadError} when the wasm module cannot be loaded.
    * @throws {UnsupportedError} on a platform without `WebSocket`, such as Node.js before 22, or without
-   * WebAssembly SIMD.
+   * WebAssembly SIMD; for a `/webrtc-direct` relay also in a worker, in Node.js, and where WebRTC is turned off.
    */
   static start(options: StartOptions & { wasm: WasmSource }): Promise<Braidcast> {
     return this.launch(options, () => options.wasm);
@@ -116,10 +117,13 @@ export class Braidcast {
       resolveRelays(options.relays ?? [], known.relays, signal),
     ]);
     signal?.throwIfAborted();
-    const relays = [...new Set([...found.values()].flat())];
+    const addresses = new Map([...found].map(([relay, { addresses }]) => [relay, addresses]));
+    const relays = [...new Set([...addresses.values()].flat())];
+    const webrtcDirectV2 = [...found.values()].flatMap(({ addresses, v2 }) => (v2 ? addresses : []));
     const acquaintances = [...known.peers];
-    const wasm = await engine.wait(() => WasmNode.start({ relays, acquaintances, maxMessageBytes, iceServers }, seed));
-    return new this(engine, wasm, { relays: found, acquaintances, memory, maxMessageBytes });
+    const settings = { relays, webrtcDirectV2, acquaintances, maxMessageBytes, iceServers };
+    const wasm = await engine.wait(() => WasmNode.start(settings, seed));
+    return new this(engine, wasm, { relays: addresses, acquaintances, memory, maxMessageBytes });
   }
 
   /**

@@ -90,7 +90,7 @@ export class LoadError extends BraidcastError {
   }
 }
 
-/** This platform lacks something that every node needs: `WebSocket`, or WebAssembly SIMD. */
+/** This platform lacks something that the node needs: `WebSocket`, WebAssembly SIMD, or WebRTC for a `/webrtc-direct` relay. */
 export class UnsupportedError extends BraidcastError {
   constructor(message: string) {
     super("UNSUPPORTED", message);

@@ -7,21 +7,29 @@ const LOOKUP_MS = 10_000;
 /** How long one may take whose addresses are remembered. */
 const REMEMBERED_LOOKUP_MS = 2_000;
 
+/** Where a relay listens. */
+export interface Found {
+  readonly addresses: readonly string[];
+  /** Whether it takes version 2 of webrtc-direct, as far as is known. */
+  readonly v2?: boolean;
+}
+
 /** Multiaddrs as they are; `http(s)` URLs looked up at `<url>/.well-known/braidcast`, or, when that does not answer, by what
  * is `remembered` of them. */
 export async function resolveRelays(
   relays: readonly string[],
   remembered: Readonly<Record<string, readonly string[]>>,
   signal: AbortSignal | undefined,
-): Promise<Map<string, readonly string[]>> {
-  const resolve = async (relay: string) => [relay, isUrl(relay) ? await find(relay, remembered[relay], signal) : [relay]] as const;
+): Promise<Map<string, Found>> {
+  const resolve = async (relay: string) =>
+    [relay, isUrl(relay) ? await find(relay, remembered[relay], signal) : { addresses: [relay] }] as const;
   return new Map(await Promise.all(relays.map(resolve)));
 }
 
-async function find(url: string, remembered: readonly string[] | undefined, signal: AbortSignal | undefined): Promise<readonly string[]> {
+async function find(url: string, remembered: readonly string[] | undefined, signal: AbortSignal | undefined): Promise<Found> {
   if (!remembered?.length) return lookUp(url, LOOKUP_MS, signal);
   return lookUp(url, REMEMBERED_LOOKUP_MS, signal).catch((error: unknown) => {
-    if (error instanceof RelayError) return remembered;
+    if (error instanceof RelayError) return { addresses: remembered };
     throw error;
   });
 }
@@ -32,7 +40,7 @@ function isUrl(relay: string): boolean {
   throw new ConfigError(`relay "${relay}" is neither a multiaddr (/dns4/...) nor an http(s) URL`);
 }
 
-async function lookUp(url: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<string[]> {
+async function lookUp(url: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<Found> {
   let card: unknown;
   try {
     const timeout = AbortSignal.timeout(timeoutMs);
@@ -46,20 +54,40 @@ async function lookUp(url: string, timeoutMs: number, signal: AbortSignal | unde
     signal?.throwIfAborted();
     throw new RelayError(url, reasonOf(cause), { cause });
   }
-  const addresses = choose(card, new URL(url).hostname);
-  if (addresses.length === 0) throw new RelayError(url, "it names no WebSocket address");
-  return addresses;
+  const found = choose((card ?? {}) as Card, new URL(url).hostname);
+  if (found.addresses.length === 0) throw new RelayError(url, "it names no address that can be dialled from here");
+  return found;
 }
 
-/** The WebSocket addresses most like the one that just answered: at its host, encrypted. */
-function choose(card: unknown, hostname: string): string[] {
-  const { peerId, addresses } = (card ?? {}) as { peerId?: unknown; addresses?: unknown };
-  if (!Array.isArray(addresses)) return [];
+interface Card {
+  peerId?: unknown;
+  addresses?: unknown;
+  webrtcDirect?: unknown;
+}
+
+/** The addresses most like the one that just answered: at its host, encrypted. A WebSocket has its first byte through much
+ * sooner than webrtc-direct (`cargo xtask bench webrtc`), which is for relays without a TLS certificate. */
+function choose({ peerId, addresses, webrtcDirect }: Card, hostname: string): Found {
+  if (!Array.isArray(addresses)) return { addresses: [] };
   const host = hostname === "localhost" ? "127.0.0.1" : hostname.replace(/^\[|\]$/g, "");
-  const score = (address: string) => Number(address.split("/")[2] === host) * 2 + Number(/\/wss(\/|$)|\/tls\//.test(address));
-  const usable = addresses
-    .filter((address): address is string => typeof address === "string" && /\/wss?(\/|$)/.test(address))
+  const score = (address: string) => Number(address.split("/")[2] === host) * 2 + Number(ENCRYPTED.test(address));
+  const best = (usable: string[]) => {
+    const most = Math.max(...usable.map(score));
+    return usable.filter((address) => score(address) === most);
+  };
+  const all = addresses
+    .filter((address): address is string => typeof address === "string")
     .map((address) => (address.includes("/p2p/") || typeof peerId !== "string" ? address : `${address}/p2p/${peerId}`));
-  const best = Math.max(...usable.map(score));
-  return usable.filter((address) => score(address) === best);
+  const sockets = all.filter((address) => /\/wss?(\/|$)/.test(address) && !isMixed(address));
+  if (sockets.length > 0 || typeof RTCPeerConnection === "undefined") return { addresses: best(sockets) };
+  const direct = all.filter((address) => address.includes("/webrtc-direct/certhash/"));
+  return { addresses: best(direct), v2: Array.isArray(webrtcDirect) && webrtcDirect.includes(2) };
+}
+
+const ENCRYPTED = /\/wss(\/|$)|\/tls\/|\/webrtc-direct\//;
+
+/** Whether an https page may not open it. Loopback is fine, as on the machine of a developer. */
+function isMixed(address: string): boolean {
+  const isSecure = globalThis.location?.protocol === "https:";
+  return isSecure && !ENCRYPTED.test(address) && !/^\/ip4\/127\.|^\/ip6\/::1\//.test(address);
 }

@@ -108,11 +108,13 @@ fn browser() -> Result<()> {
     web::build(Quality::Shipped)?;
     app()?;
     tools::npm_ci("tests")?;
+    let native = native()?;
     Cmd::new(tools::test_node()?)
         .arg("--test")
         .args(test_files("browser")?)
         .env("FIREFOX", tools::firefox().unwrap_or_default())
-        .env("BRAIDCAST_BIN", native()?)
+        .env("BRAIDCAST_BIN", &native)
+        .env("ECHO_BIN", native.with_file_name("examples").join("echo"))
         .env("PAGE_DIR", web::page("dev")?)
         .env("CHROMIUM", chromium)
         .keep_stdout()

@@ -73,11 +73,13 @@ pub fn webrtc_direct_versions(addresses: &[Multiaddr]) -> Vec<u8> {
 
 /// The kind of a peer connection made at this address, if it is one.
 pub(crate) fn peer_connection(address: &Multiaddr) -> Option<PeerConnection> {
-    address.iter().find_map(|part| match part {
-        Protocol::WebRTC => Some(PeerConnection::Link),
-        Protocol::WebRTCDirect => Some(PeerConnection::Listener),
-        _ => None,
-    })
+    let has = |protocol| address.iter().any(|part| part == protocol);
+    match () {
+        () if has(Protocol::WebRTC) => Some(PeerConnection::Link),
+        // The connection to a relay that the circuit goes through is another.
+        () if has(Protocol::P2pCircuit) => None,
+        () => has(Protocol::WebRTCDirect).then_some(PeerConnection::Listener),
+    }
 }
 
 /// Whom a peer connection leads to.
@@ -87,6 +89,15 @@ pub(crate) enum PeerConnection {
     Link,
     /// To one that listens (`/webrtc-direct`): a relay.
     Listener,
+}
+
+/// How many peer connections a dial of this address may make at once: webrtc-direct has two versions to try.
+pub(crate) fn peer_connections(address: &Multiaddr) -> usize {
+    match peer_connection(address) {
+        Some(PeerConnection::Link) => 1,
+        Some(PeerConnection::Listener) => 2,
+        None => 0,
+    }
 }
 
 /// The relay of an address that leads through one.
@@ -265,6 +276,15 @@ mod tests {
         let addresses = addresses.map(|address| address.expect("an address"));
         assert_eq!(webrtc_direct_versions(&addresses[..1]), [0; 0]);
         assert_eq!(webrtc_direct_versions(&addresses), [1, 2]);
+    }
+
+    #[test]
+    fn a_circuit_through_webrtc_direct_is_not_its_connection() {
+        let relay = format!("/ip4/192.0.2.1/udp/1/webrtc-direct/p2p/{ID}");
+        let count = |tail| peer_connections(&format!("{relay}{tail}").parse().expect("an address"));
+        assert_eq!(count(""), 2);
+        assert_eq!(count("/p2p-circuit"), 0);
+        assert_eq!(count("/p2p-circuit/webrtc"), 1);
     }
 
     #[test]

@@ -240,12 +240,7 @@ impl Behaviour {
     }
 
     /// Counts an attempt's peer connections.
-    fn attempt<'a>(
-        &mut self,
-        connection: ConnectionId,
-        addresses: impl Iterator<Item = &'a Multiaddr>,
-    ) -> Result<(), ConnectionDenied> {
-        let count = addresses.filter(|address| address::peer_connection(address).is_some()).count();
+    fn attempt(&mut self, connection: ConnectionId, count: usize) -> Result<(), ConnectionDenied> {
         let attempt = self.quota.attempt(connection, count, platform::now().time);
         if let Some(spent) = self.quota.take_news() {
             self.tell(Event::Spent(spent));
@@ -400,8 +395,8 @@ impl NetworkBehaviour for Behaviour {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let address = if address::peer_connection(local).is_some() { local } else { remote };
-        self.attempt(connection, std::iter::once(address))
+        let is_any = [local, remote].into_iter().any(|address| address::peer_connection(address).is_some());
+        self.attempt(connection, usize::from(is_any))
     }
 
     fn handle_established_inbound_connection(
@@ -427,7 +422,7 @@ impl NetworkBehaviour for Behaviour {
         _role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         peer.map_or(Ok(()), |peer| self.check_ban(peer))?;
-        self.attempt(connection, addresses.iter())?;
+        self.attempt(connection, addresses.iter().map(address::peer_connections).sum())?;
         Ok(Vec::new())
     }
 

@@ -13,6 +13,9 @@ pub struct Config {
     /// Relays, dialled at the start and again for ever when lost. A `/p2p/<id>` at the end is optional; with it, no
     /// other node is accepted there.
     pub relays: Vec<Multiaddr>,
+    /// Addresses of relays that are known to take version 2 of webrtc-direct. In a browser, others are tried with version 1
+    /// first.
+    pub webrtc_direct_v2: Vec<Multiaddr>,
     /// What [`Node::acquaintances`](crate::Node::acquaintances) gave before: dialled at the start, while they are there. What
     /// is not right is ignored.
     pub acquaintances: Vec<Bytes>,
@@ -44,6 +47,7 @@ impl Config {
         Self {
             identity,
             relays: Vec::new(),
+            webrtc_direct_v2: Vec::new(),
             acquaintances: Vec::new(),
             listen: Vec::new(),
             external: Vec::new(),

@@ -113,6 +113,12 @@ impl Introductions {
                 continue;
             };
             addresses.retain(|address| route(address).is_ok_and(|route| (self.dials)(&route)));
+            let is_socket =
+                |address| matches!(route(address), Ok(Route::Tcp | Route::Quic | Route::WebSocket { .. }));
+            if addresses.iter().any(is_socket) {
+                // It costs less, and is quicker.
+                addresses.retain(|address| route(address) != Ok(Route::WebRtcDirect));
+            }
             if !addresses.is_empty() && wanted(peer) {
                 self.remember(peer, addresses, now);
             }

@@ -1,18 +1,21 @@
 //! A peer for others to test with: listens for webrtc-direct at the address that is its argument, prints where, answers
-//! identify, ping and `/echo/1.0.0`, and sends each peer that connects a megabyte to echo. Prints `echoed LEN` for each that comes back.
+//! identify, ping and `/echo/1.0.0`, and sends each peer that connects a megabyte to echo. Prints `connected PEER` for each, and
+//! `echoed LEN` when the megabyte comes back. With `upstream` as second argument it is all rust-libp2p's own, which has webrtc-direct
+//! of version 1.
 
 use std::{env, error::Error, time::Duration};
 
 use braidcast_webrtc::native::direct::{Config, Transport};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{
-    StreamProtocol, Swarm, Transport as _,
-    core::muxing::StreamMuxerBox,
+    PeerId, StreamProtocol, Swarm, Transport as _,
+    core::{muxing::StreamMuxerBox, transport::Boxed},
     identify,
     identity::Keypair,
     ping,
     swarm::{NetworkBehaviour, SwarmEvent},
 };
+use rand::SeedableRng;
 
 const ECHO: StreamProtocol = StreamProtocol::new("/echo/1.0.0");
 
@@ -34,9 +37,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         streams: libp2p_stream::Behaviour::new(),
     };
     let mut control = behaviour.streams.new_control();
-    let transport = Transport::new(Config::new(keypair))
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-        .boxed();
+    let transport = match env::args().nth(2).as_deref() {
+        Some("upstream") => upstream(keypair)?,
+        _ => Transport::new(Config::new(keypair))
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            .boxed(),
+    };
     let config =
         libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
     let mut swarm = Swarm::new(transport, behaviour, peer, config);
@@ -59,6 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 println!("{}", address.with_p2p(peer).expect("no peer"));
             }
             SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                println!("connected {peer_id}");
                 let control = control.clone();
                 tokio::spawn(async move {
                     match ask(control, peer_id).await {
@@ -72,10 +79,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
+fn upstream(keypair: Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error>> {
+    // There may be more than one to choose from.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // It takes its entropy elsewhere.
+    let unused = &mut rand::rngs::StdRng::seed_from_u64(0);
+    let certificate = libp2p_webrtc::tokio::Certificate::generate(unused)?;
+    Ok(libp2p_webrtc::tokio::Transport::new(keypair, certificate)
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+        .boxed())
+}
+
 /// Sends a megabyte, closes, and reads it again.
 async fn ask(
     mut control: libp2p_stream::Control,
-    peer: libp2p::PeerId,
+    peer: PeerId,
 ) -> Result<usize, Box<dyn Error + Send + Sync>> {
     let mut stream = control.open_stream(peer, ECHO).await?;
     let sent: Vec<u8> = (0..1_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

@@ -5,6 +5,7 @@
 
 mod channel;
 mod connection;
+pub mod direct;
 mod listener;
 
 use js_sys::Reflect;
@@ -38,7 +39,7 @@ impl Backend for Browser {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No WebRTC here.
-    #[error("no RTCPeerConnection here: WebRTC works in a page's window, not in workers or Node.js")]
+    #[error("WebRTC is not available here: it works in a page's window, not in workers or Node.js")]
     Missing,
     /// The browser refuses a call; the connection is of no more use.
     #[error("the browser refuses: {0}")]

@@ -10,7 +10,10 @@ use std::{
 };
 
 use braidcast_core::machine::{Duration, Now, Time, WallTime};
-use braidcast_webrtc::web::{self, Browser};
+use braidcast_webrtc::{
+    protocol::DirectAddress,
+    web::{self, Browser, direct},
+};
 use js_sys::{Function, Reflect};
 use libp2p::{
     Swarm, Transport, connection_limits,
@@ -40,6 +43,9 @@ pub(crate) const TIMER_GRAIN: Duration = Duration::from_millis(1);
 
 /// One slice of a long computation, about 2 ms.
 pub(crate) const WORK_BYTES: usize = 1024 * 1024;
+
+const NO_WEBRTC: &str = "WebRTC is not available here, where it is turned off or in a worker or Node.js: give the relay's \
+                         /ws or /wss address";
 
 /// All behaviours, in the order in which they are asked for leave.
 #[derive(NetworkBehaviour)]
@@ -87,7 +93,9 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     for relay in &config.relays {
         let reason = match address::route(relay) {
             Ok(Route::WebSocket { .. }) => continue,
-            Ok(_) => "a browser can dial only /ws and /wss addresses".into(),
+            Ok(Route::WebRtcDirect) if web::is_available() => continue,
+            Ok(Route::WebRtcDirect) => return Err(StartError::Unsupported(NO_WEBRTC)),
+            Ok(_) => "a browser can dial only /ws, /wss and /webrtc-direct addresses".into(),
             Err(error) => error.to_string(),
         };
         return Err(StartError::Address { address: relay.clone(), reason });
@@ -99,8 +107,8 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
 pub(crate) fn dials(route: &Route) -> bool {
     match route {
         Route::WebSocket { .. } | Route::Circuit => true,
-        Route::WebRtc => web::is_available(),
-        Route::Tcp | Route::Quic | Route::WebRtcDirect => false,
+        Route::WebRtc | Route::WebRtcDirect => web::is_available(),
+        Route::Tcp | Route::Quic => false,
     }
 }
 
@@ -144,11 +152,15 @@ pub(crate) fn swarm(
         .multiplex(super::yamux())
         .map(|(peer, muxer), _| (peer, Hasty::boxed(StreamMuxerBox::new(muxer))));
     let browser = Browser { servers: config.ice_servers.clone() };
-    let (direct, signalling) = braidcast_webrtc::pair(local, browser, super::webrtc_config(config));
-    // First, because the transport of circuits would take its addresses for its own.
-    let transport = direct
+    let (links, signalling) = braidcast_webrtc::pair(local, browser, super::webrtc_config(config));
+    let direct = direct::Transport::new(direct_config(config, keypair));
+    // First the links, because the transport of circuits would take their addresses for its own, and last what would take
+    // the address of a circuit for a wrong one.
+    let transport = links
         .map(|(peer, muxer), _| (peer, Hasty::boxed(StreamMuxerBox::new(muxer))))
         .or_transport(relayed)
+        .map(|either, _| either.into_inner())
+        .or_transport(direct.map(|(peer, muxer), _| (peer, Hasty::boxed(StreamMuxerBox::new(muxer)))))
         .map(|either, _| either.into_inner());
     let network = Network {
         limits: super::limits(config),
@@ -165,6 +177,12 @@ pub(crate) fn swarm(
         swarm.listen_on(Protocol::WebRTC.into()).expect("it listens once");
     }
     Ok(swarm)
+}
+
+fn direct_config(config: &Config, keypair: &Keypair) -> direct::Config {
+    let certificate = |address| DirectAddress::try_from(address).ok()?.fingerprint;
+    let v2 = config.webrtc_direct_v2.iter().filter_map(certificate).collect();
+    direct::Config { keypair: keypair.clone(), streams: super::STREAMS, v2 }
 }
 
 /// Ready at once by default; from [`yield_now`], after the event loop had its turn: input, painting, sockets.

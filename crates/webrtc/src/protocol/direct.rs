@@ -66,6 +66,11 @@ impl Credentials {
         Self::same(text)
     }
 
+    /// Version 1, with the password that a browser chose, which nobody can guess. `None` if that is no password.
+    pub fn v1_with(password: &str) -> Option<Self> {
+        is_ice(password, PASSWORD).then(|| Self::same(format!("{}{password}", Version::V1.prefix())))
+    }
+
     /// Version 2: of the server, by the dialler's password. `None` if that is no password.
     pub fn v2(dialer_password: &str) -> Option<Self> {
         is_ice(dialer_password, PASSWORD)
@@ -143,6 +148,11 @@ mod tests {
         let shared = Credentials::v1([0xab; 16]);
         let dialed = Dialed::from_username(&format!("{0}:{0}", shared.ufrag)).expect("is one");
         assert_eq!(dialed, Dialed { version: Version::V1, server: shared.clone(), dialer: shared });
+
+        let shared = Credentials::v1_with("abcdefghijklmnopqrst+/").expect("is a password");
+        let dialed = Dialed::from_username(&format!("{0}:{0}", shared.ufrag)).expect("is one");
+        assert_eq!(dialed, Dialed { version: Version::V1, server: shared.clone(), dialer: shared });
+        assert_eq!(Credentials::v1_with("abc\r\na=x"), None);
     }
 
     #[test]

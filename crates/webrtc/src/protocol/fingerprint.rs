@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use libp2p::multihash::Multihash;
 
 /// SHA-256 of a certificate in DER. The only hash that "implementations MUST support", and the only one here.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 /// The code of SHA-256 in the multihash table.

@@ -95,6 +95,16 @@ impl Connection {
             .map(JsCast::unchecked_into)
             .map_err(Error::refused)
     }
+
+    /// The channel that both sides have by this number, without opening it.
+    pub(super) fn negotiated(&self, id: u16) -> Result<DataChannel, Error> {
+        Ok(DataChannel::new(self.open_channel("", Some(id))?, self.0.bytes.clone()))
+    }
+
+    /// An offer of the channels that there are.
+    pub(super) async fn offer(&self) -> Result<String, Error> {
+        sdp(wait(self.0.connection.create_offer()).await?)
+    }
 }
 
 impl Negotiate for Connection {
@@ -109,7 +119,7 @@ impl Negotiate for Connection {
             };
             let listeners = [told("open", Link::InitOpen), told("close", Link::InitClosed)];
             self.0.init = Some((init, listeners));
-            sdp(wait(self.0.connection.create_offer()).await?)
+            self.offer().await
         })
     }
 
