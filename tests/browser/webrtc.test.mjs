@@ -91,5 +91,6 @@ async function traffic(relay, tabs) {
 
 /** The browser itself logs a WebSocket that cannot be opened, or that dies while it opens. */
 function isRelayGone(text) {
-  return /^console: WebSocket connection to .* net::ERR_CONNECTION_(REFUSED|RESET)$/.test(text);
+  const ends = "net::ERR_CONNECTION_(REFUSED|RESET)|Connection closed before receiving a handshake response";
+  return new RegExp(`^console: WebSocket connection to .*(${ends})$`).test(text);
 }
