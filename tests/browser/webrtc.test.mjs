@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { launch, withoutWebRtc } from "../lib/browser.mjs";
 import { Relay } from "../lib/native.mjs";
-import { Peer } from "../lib/peer.mjs";
+import { CROWD_MS, Peer } from "../lib/peer.mjs";
 
 const MIB = 1024 * 1024;
 
@@ -57,7 +57,7 @@ test("twelve tabs in three processes share a room and leave the relay in peace",
   const tabs = await Promise.all(
     contexts.flatMap((context) => Array.from({ length: 4 }, () => Peer.open(t, context, [relay.url], "room"))),
   );
-  await Promise.all(tabs.map((tab) => tab.linked(6)));
+  await Promise.all(tabs.map((tab) => tab.linked(6, CROWD_MS)));
   const before = await traffic(relay, tabs);
 
   await Promise.all(tabs.map((tab) => tab.say(`from ${tab.id}`)));

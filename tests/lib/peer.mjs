@@ -1,5 +1,8 @@
 import { packagePage } from "./site.mjs";
-import { within } from "./process.mjs";
+import { PATIENCE_MS, within } from "./process.mjs";
+
+/** Until all of a crowd have most of their links: who finds everybody full waits until somebody gives up another for it. */
+export const CROWD_MS = 2 * PATIENCE_MS;
 
 /** A page with one node of the npm package, which takes part in one topic. */
 export class Peer {
@@ -45,8 +48,8 @@ export class Peer {
   }
 
   /** Waits until `count` other pages are linked directly, or these are; their ids. */
-  linked(to) {
-    return this.#wait(`direct links to ${to}`, linked, to);
+  linked(to, ms) {
+    return this.#wait(`direct links to ${to}`, linked, to, ms);
   }
 
   /** Waits for a direct link to somebody else than these. */
@@ -84,8 +87,8 @@ export class Peer {
   }
 
   /** As a promise, so that what takes long fails with what it waited for and who was there. */
-  async #wait(what, task, argument) {
-    return within(this.page.evaluate(task, argument), what).catch(async (error) => {
+  async #wait(what, task, argument, ms) {
+    return within(this.page.evaluate(task, argument), what, ms).catch(async (error) => {
       const peers = (await this.peers()).map(({ id, link }) => `${id} ${link}`);
       throw new Error(`${error.message}; ${this.id} has ${peers.join(", ") || "no peers"}`);
     });
