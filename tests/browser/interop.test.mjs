@@ -29,15 +29,7 @@ async function theirs(relay) {
     globalThis.connection = connection;
     return { peer: connection.remotePeer.toString(), address: connection.remoteAddr.toString(), protocols };
   };
-  globalThis.listen = () =>
-    new Promise((resolve) => {
-      const look = () => {
-        const address = node.getMultiaddrs().map(String).find((text) => text.includes("/p2p-circuit/webrtc/"));
-        if (address) resolve(address);
-      };
-      node.addEventListener("self:peer:update", look);
-      look();
-    });
+  globalThis.listen = () => js.place(node);
   globalThis.echo = async (peer) => {
     const connection = node.getConnections().find((connection) => connection.remotePeer.toString() === peer && !connection.limits);
     const sent = js.mebibyte();

@@ -31,6 +31,16 @@ export function withoutWebRtc() {
   delete globalThis.webkitRTCPeerConnection;
 }
 
+/** What a page runs first: while `isBroken`, no peer connection can be made. */
+export function breakable() {
+  globalThis.RTCPeerConnection = new Proxy(RTCPeerConnection, {
+    construct(target, settings) {
+      if (globalThis.isBroken) throw new Error("broken for a test");
+      return Reflect.construct(target, settings);
+    },
+  });
+}
+
 /** A page of which everything that goes wrong is kept. */
 export async function openPage(context, url) {
   const page = await context.newPage();

@@ -34,8 +34,32 @@ export async function meet(node, address) {
   const connection = await node.dial(multiaddr(address));
   const { peerId, protocols } = await identified;
   if (!peerId.equals(connection.remotePeer)) throw new Error(`${peerId} identified itself, not ${connection.remotePeer}`);
-  await node.services.ping.ping(connection.remotePeer);
+  await pinged(node, connection);
   return { connection, protocols };
+}
+
+/** Waits until the peer, one of ours, has closed the circuit over which was signalled, which js-libp2p might take, and pings it. */
+export async function pinged(node, { remotePeer }) {
+  await new Promise((resolve) => {
+    const look = () => {
+      if (!node.getConnections(remotePeer).some(({ limits }) => limits)) resolve();
+    };
+    node.addEventListener("connection:close", look);
+    look();
+  });
+  return node.services.ping.ping(remotePeer);
+}
+
+/** Waits until the relay lets others through; where they dial `/webrtc`. */
+export function place(node) {
+  return new Promise((resolve) => {
+    const look = () => {
+      const address = node.getMultiaddrs().map(String).find((text) => text.includes("/p2p-circuit/webrtc/"));
+      if (address) resolve(address);
+    };
+    node.addEventListener("self:peer:update", look);
+    look();
+  });
 }
 
 /** Sends bytes, closes, and reads what comes back. */

@@ -37,8 +37,9 @@ export class Relay {
     return `http://${this.#http}`;
   }
 
-  /** Where it is dialled, with its id. */
+  /** Where it is dialled, with its id; `listen` may name several places, the first is `address`. */
   address;
+  addresses;
 
   /** Ends it as a crash would. */
   async kill() {
@@ -58,6 +59,7 @@ export class Relay {
     this.peerId = ready.peerId;
     this.#http = new URL(ready.http).host;
     // Without the hash of the certificate, which follows from the identity, and cannot be asked for.
+    this.addresses = ready.addresses;
     [this.address] = ready.addresses;
     this.#listen = this.address.replace(/\/(certhash|p2p)\/.*/, "");
   }

@@ -9,20 +9,61 @@ import { Program, within } from "../lib/process.mjs";
 
 const DIRECT = "/ip4/127.0.0.1/udp/0/webrtc-direct";
 
-async function start(t) {
-  const node = await js.start();
+async function start(t, options) {
+  const node = await js.start(options);
   t.after(() => node.stop());
   return node;
 }
 
-test("js-libp2p and we echo a megabyte over webrtc-direct, half-closed by each side", async (t) => {
-  const peer = new Program(required("ECHO_BIN"), [DIRECT]);
-  t.after(() => peer.stop("SIGKILL"));
-  const address = await peer.line("its address", (text) => text.startsWith("/ip4") && text);
-  const { connection } = await within(js.meet(await start(t), address), `js-libp2p to meet ${address}`);
+function native(t, name, ...args) {
+  const program = new Program(required(name), args);
+  t.after(() => program.stop("SIGKILL"));
+  return program;
+}
+
+/** Each sends the other a mebibyte and closes; the other sends it back. */
+async function echoes(peer, connection) {
   const sent = js.mebibyte();
   assert.deepEqual(await within(js.echo(connection, sent), "our echo"), sent);
   await peer.line("the echo of js-libp2p", (text) => text === `echoed ${1 << 20}`);
+}
+
+for (const [name, listen] of [["webrtc-direct", DIRECT], ["WebSocket", "/ip4/127.0.0.1/tcp/0/ws"]]) {
+  test(`js-libp2p and we echo a megabyte over ${name}, half-closed by each side`, async (t) => {
+    const peer = native(t, "ECHO_BIN", listen);
+    const address = await peer.line("its address", (text) => text.startsWith("/ip4") && text);
+    const { connection } = await within(js.meet(await start(t), address), `js-libp2p to meet ${address}`);
+    await echoes(peer, connection);
+  });
+}
+
+/** A relay, js-libp2p that it lets others through to, and where our native peers reach the relay. */
+async function room(t) {
+  const relay = await Relay.start(t, { app: false, listen: `/ip4/127.0.0.1/tcp/0/ws,${DIRECT}` });
+  const node = await start(t, { relay: relay.address });
+  return { relay, node, direct: relay.addresses.find((address) => address.includes("/webrtc-direct/")) };
+}
+
+test("js-libp2p dials us over /webrtc, and each echoes a megabyte", async (t) => {
+  const { relay, node, direct } = await room(t);
+  const peer = native(t, "SIGNALLED_BIN", direct);
+  const [, id] = await peer.line("its address", (text) => /\/p2p-circuit\/webrtc\/p2p\/(.+)/.exec(text));
+  const { connection } = await within(js.meet(node, `${relay.address}/p2p-circuit/webrtc/p2p/${id}`), "js-libp2p to meet us");
+  assert.ok(connection.remoteAddr.toString().includes("/webrtc/"), connection.remoteAddr.toString());
+  await echoes(peer, connection);
+});
+
+test("we dial js-libp2p over /webrtc, and each echoes a megabyte", async (t) => {
+  const { node, direct } = await room(t);
+  await within(js.place(node), "a place at the relay");
+  const isDirect = ({ remoteAddr }) => remoteAddr.toString().includes("/webrtc/");
+  const identified = new Promise((resolve) => {
+    node.addEventListener("peer:identify", ({ detail }) => isDirect(detail.connection) && resolve(detail.connection));
+  });
+  const peer = native(t, "SIGNALLED_BIN", direct, `${direct}/p2p-circuit/webrtc/p2p/${node.peerId}`);
+  const connection = await within(identified, "js-libp2p to know us");
+  await within(js.pinged(node, connection), "a ping");
+  await echoes(peer, connection);
 });
 
 for (const [name, listen, part] of [["webrtc-direct", DIRECT, "/webrtc-direct/certhash/"], ["WebSocket", undefined, "/ws/"]]) {

@@ -99,6 +99,7 @@ fn node() -> Result<()> {
         .args(test_files("node")?)
         .env("BRAIDCAST_BIN", &native)
         .env("ECHO_BIN", native.with_file_name("examples").join("echo"))
+        .env("SIGNALLED_BIN", native.with_file_name("examples").join("signalled"))
         .keep_stdout()
         .run()
 }
@@ -131,7 +132,14 @@ pub(crate) fn app() -> Result<()> {
 pub(crate) fn native() -> Result<PathBuf> {
     // All members are chosen as in the suite `rust`: cargo then settles on the same features, and reuses libp2p.
     Cmd::cargo()
-        .args(["build", "--workspace", "--exclude=braidcast-web", "--bin=braidcast", "--example=echo"])
+        .args([
+            "build",
+            "--workspace",
+            "--exclude=braidcast-web",
+            "--bin=braidcast",
+            "--example=echo",
+            "--example=signalled",
+        ])
         .run()?;
     Ok(Workspace::load()?.target_directory.join("debug/braidcast"))
 }

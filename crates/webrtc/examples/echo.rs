@@ -1,4 +1,4 @@
-//! A peer for others to test with: listens for webrtc-direct at the address that is its argument, prints where, answers
+//! A peer for others to test with: listens for webrtc-direct or WebSocket at the address that is its argument, prints where, answers
 //! identify, ping and `/echo/1.0.0`, and sends each peer that connects a megabyte to echo. Prints `connected PEER` for each, and
 //! `echoed LEN` when the megabyte comes back. With `upstream` as second argument it is all rust-libp2p's own, which has webrtc-direct
 //! of version 1.
@@ -9,11 +9,12 @@ use braidcast_webrtc::native::direct::{Config, Transport};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{
     PeerId, StreamProtocol, Swarm, Transport as _,
-    core::{muxing::StreamMuxerBox, transport::Boxed},
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identify,
     identity::Keypair,
-    ping,
+    noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent},
+    tcp, websocket, yamux,
 };
 use rand::SeedableRng;
 
@@ -39,9 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut control = behaviour.streams.new_control();
     let transport = match env::args().nth(2).as_deref() {
         Some("upstream") => upstream(keypair)?,
-        _ => Transport::new(Config::new(keypair))
-            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-            .boxed(),
+        _ => ours(keypair)?,
     };
     let config =
         libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
@@ -77,6 +76,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => {}
         }
     }
+}
+
+fn ours(keypair: Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error>> {
+    let web_socket = websocket::Config::new(tcp::tokio::Transport::default())
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(&keypair)?)
+        .multiplex(yamux::Config::default());
+    Ok(Transport::new(Config::new(keypair))
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .or_transport(web_socket.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
+        .map(|either, _| either.into_inner())
+        .boxed())
 }
 
 fn upstream(keypair: Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error>> {

@@ -1,0 +1,145 @@
+//! A native peer of `/webrtc` for others to test with. Has the relay whose webrtc-direct address is its first argument let others
+//! through to it and prints where they dial it, and dials the peer at its second argument. Answers identify, ping and
+//! `/echo/1.0.0`, and sends each peer that it has a direct connection to a megabyte to echo. Prints `echoed LEN` for each that comes
+//! back.
+
+use std::{collections::HashMap, env, error::Error, time::Duration};
+
+use braidcast_webrtc::{
+    Config,
+    native::{Native, direct},
+    pair,
+};
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm, Transport,
+    core::{muxing::StreamMuxerBox, upgrade::Version},
+    identify,
+    identity::Keypair,
+    multiaddr::Protocol,
+    noise, ping, relay,
+    swarm::{ConnectionId, NetworkBehaviour, SwarmEvent},
+    yamux,
+};
+use libp2p_stream::Control;
+
+const ECHO: StreamProtocol = StreamProtocol::new("/echo/1.0.0");
+
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    circuits: relay::client::Behaviour,
+    signalling: braidcast_webrtc::Behaviour,
+    streams: libp2p_stream::Behaviour,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut addresses = env::args().skip(1).map(|address| address.parse::<Multiaddr>());
+    let relay = addresses.next().ok_or("usage: signalled RELAY [PEER]")??;
+    let mut peer = addresses.next().transpose()?;
+    let mut swarm = swarm(&Keypair::generate_ed25519())?;
+    swarm.listen_on(relay.with(Protocol::P2pCircuit))?;
+    let control = swarm.behaviour().streams.new_control();
+    tokio::spawn(echo(control.clone()));
+
+    // Connections over which was signalled.
+    let mut circuits: HashMap<ConnectionId, PeerId> = HashMap::new();
+    loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::NewListenAddr { address, .. } if is_webrtc(&address) => {
+                println!("{address}");
+                // The relay is there.
+                if let Some(peer) = peer.take() {
+                    swarm.dial(peer)?;
+                }
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                if is_webrtc(endpoint.get_remote_address()) {
+                    // No stream is to go that way any more.
+                    let there = circuits.iter().filter(|(_, peer)| **peer == peer_id);
+                    for (&circuit, _) in there {
+                        swarm.close_connection(circuit);
+                    }
+                } else if endpoint.is_relayed() {
+                    circuits.insert(connection_id, peer_id);
+                }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established: 1.., .. }
+                if circuits.remove(&connection_id).is_some() =>
+            {
+                tokio::spawn(ask(control.clone(), peer_id));
+            }
+            SwarmEvent::OutgoingConnectionError { error, .. } => println!("no connection: {error:?}"),
+            _ => {}
+        }
+    }
+}
+
+fn swarm(keypair: &Keypair) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
+    let local = keypair.public().to_peer_id();
+    let (circuit, circuits) = relay::client::new(local);
+    let circuit = circuit
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(keypair)?)
+        .multiplex(yamux::Config::default());
+    let direct = direct::Transport::new(direct::Config::new(keypair.clone()));
+    let native = Native { loopback: true, ..Native::default() };
+    let (signalled, signalling) = pair(local, native, Config::default());
+    // First, because the transport of circuits would take its addresses for its own.
+    let transport = signalled
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .or_transport(circuit.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
+        .map(|either, _| either.into_inner())
+        .or_transport(direct.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
+        .map(|either, _| either.into_inner())
+        .boxed();
+    let behaviour = Behaviour {
+        identify: identify::Behaviour::new(identify::Config::new("/echo/1.0.0".into(), keypair.public())),
+        ping: ping::Behaviour::default(),
+        circuits,
+        signalling,
+        streams: libp2p_stream::Behaviour::new(),
+    };
+    let config =
+        libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
+    let mut swarm = Swarm::new(transport, behaviour, local, config);
+    swarm.listen_on(Protocol::WebRTC.into())?;
+    Ok(swarm)
+}
+
+fn is_webrtc(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::WebRTC)
+}
+
+/// Answers each stream with what came, when all has come.
+async fn echo(mut control: Control) {
+    let mut incoming = control.accept(ECHO).expect("is the first");
+    while let Some((_, mut stream)) = incoming.next().await {
+        tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).await?;
+            stream.write_all(&bytes).await?;
+            stream.close().await
+        });
+    }
+}
+
+/// Sends a megabyte, closes, and reads it again.
+async fn ask(mut control: Control, peer: PeerId) {
+    let sent: Vec<u8> = (0..1_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let echoed = async {
+        let mut stream = control.open_stream(peer, ECHO).await?;
+        stream.write_all(&sent).await?;
+        stream.close().await?;
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).await?;
+        Ok::<_, Box<dyn Error + Send + Sync>>(got)
+    };
+    match echoed.await {
+        Ok(got) if got == sent => println!("echoed {}", got.len()),
+        Ok(got) => println!("{} other bytes came back", got.len()),
+        Err(error) => println!("no echo: {error}"),
+    }
+}
