@@ -4,6 +4,7 @@
 //! [`WasmNode::next_event`] until there are none. The one exception is the last word of a panic, see [`on_panic`].
 //! Settings, events and errors cross as plain objects, payloads as `Uint8Array`.
 
+mod allocator;
 mod convert;
 
 use std::{cell::RefCell, future::poll_fn, panic, pin::Pin};
@@ -117,6 +118,12 @@ impl WasmNode {
 #[wasm_bindgen]
 pub fn kernel() -> String {
     Engine::new().kernel().name().into()
+}
+
+/// Bytes of the module's memory that are in use.
+#[wasm_bindgen]
+pub fn live_bytes() -> usize {
+    allocator::live_bytes()
 }
 
 /// Has `report` called with the text of a panic, after which the module is dead: calls trap, and what was awaited

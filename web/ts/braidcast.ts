@@ -1,4 +1,4 @@
-import { kernel, WasmNode, type WasmEvent } from "./wasm/braidcast_web.js";
+import { kernel, live_bytes, WasmNode, type WasmEvent } from "./wasm/braidcast_web.js";
 import { toContent, type Publishable } from "./content.js";
 import { Emitter } from "./emitter.js";
 import { Engine, type WasmSource } from "./engine.js";
@@ -166,7 +166,7 @@ export class Braidcast {
    */
   stats(): Stats {
     const memoryBytes = this.#engine.memoryBytes;
-    return this.#engine.run(() => ({ ...this.#wasm.stats(), kernel: kernel(), memoryBytes }));
+    return this.#engine.run(() => ({ ...this.#wasm.stats(), kernel: kernel(), memoryBytes, liveBytes: live_bytes() }));
   }
 
   /** Calls `handler` at each event of this type, until the returned function is called. */

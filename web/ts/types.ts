@@ -155,4 +155,6 @@ export interface Stats {
   readonly kernel: string;
   /** Of the wasm module, all nodes of the page together; it never shrinks. */
   readonly memoryBytes: number;
+  /** Those of them that are in use. */
+  readonly liveBytes: number;
 }

@@ -12,6 +12,7 @@ mod jobs;
 mod process;
 mod sim;
 mod size;
+mod soak;
 mod test;
 mod tools;
 mod web;
@@ -45,6 +46,8 @@ enum Command {
     Bench(bench::Args),
     /// Run a scenario in virtual time, Braidcast beside others: `sim pop-1000 --size 1MiB --json`.
     Sim(sim::Args),
+    /// Have tabs come and go for ten minutes; whatever of them stays is a leak.
+    Soak(soak::Args),
     /// Run one wasm test binary in Node.js; cargo calls this in the `wasm` suite.
     #[command(hide = true)]
     WasmRunner(test::wasm_runner::Args),
@@ -69,6 +72,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Size(args) => size::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::WasmRunner(args) => test::wasm_runner::run(&args),
     }
 }
