@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures beside those of rivals, from the crate `bench`.
 
+mod links;
 mod wasm;
 
 use anyhow::Result;
@@ -16,6 +17,7 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum What {
     RlncWasm(wasm::Args),
+    Webrtc(links::Args),
     #[command(external_subcommand)]
     Native(Vec<String>),
 }
@@ -23,6 +25,7 @@ enum What {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.what {
         What::RlncWasm(args) => wasm::run(args),
+        What::Webrtc(args) => links::run(args),
         What::Native(args) => Cmd::cargo()
             .args(["run", "--quiet", "--release", "--package", "braidcast-bench", "--"])
             .args(args)

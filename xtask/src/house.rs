@@ -48,6 +48,7 @@ pub(crate) const HOUSE: &[Room] = &[
     // A machine's inputs and outputs name peers, and a peer's id is wire's.
     garden("braidcast-sim", &["braidcast-machine", "braidcast-wire"]),
     garden("braidcast-bench", &["braidcast-core", "braidcast-net", "braidcast-rlnc", "braidcast-sim"]),
+    garden("braidcast-bench-links", &["braidcast-net", "braidcast-webrtc"]),
     garden("xtask", &[]),
 ];
 

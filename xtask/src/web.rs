@@ -171,7 +171,7 @@ impl Maker<'_> {
 
 /// Flags that shorten the paths of dependencies in panic messages to `crate-1.2.3/src/file.rs`: a page need not tell
 /// its visitors on whose machine it was built, and two machines build the same bytes.
-fn remap_sources() -> Result<String> {
+pub(crate) fn remap_sources() -> Result<String> {
     // A bare clone has no sources yet, and the flags would change with the second build.
     Cmd::cargo().args(["fetch", "--quiet", "--target", TARGET]).run()?;
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);

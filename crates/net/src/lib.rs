@@ -77,6 +77,9 @@ pub use self::{
     stats::{CircuitStats, Stats},
 };
 
+#[cfg(target_arch = "wasm32")]
+pub use self::websocket::{DialError, Socket, Transport as WebSocket};
+
 /// Compiles the example of the repository's front page.
 #[cfg(all(doctest, not(target_arch = "wasm32")))]
 #[doc = include_str!("../../../README.md")]

@@ -29,7 +29,7 @@ use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 use crate::{
-    address::{self, AddressError, Route},
+    address::{self, Route},
     platform::{self, Yield},
 };
 
@@ -48,21 +48,34 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// Dials `/ws` and `/wss` addresses.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Transport;
+pub struct Transport;
 
 /// Why a WebSocket does not open.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DialError {
+pub enum DialError {
+    /// No address of a WebSocket.
     #[error("{0}")]
-    Address(#[from] AddressError),
+    Address(String),
+    /// No `WebSocket` here.
     #[error("this JavaScript runtime has no WebSocket: Node needs version 22 or later")]
     Missing,
+    /// The browser forbids it.
     #[error("the browser does not open {url}: {reason}")]
-    Refused { url: String, reason: String },
+    Refused {
+        /// Whither.
+        url: String,
+        /// What the browser says.
+        reason: String,
+    },
+    /// Nothing comes of it.
     #[error(
         "no connection to {url}: nobody answers there, or its certificate is not trusted; the browser does not tell which"
     )]
-    Failed { url: String },
+    Failed {
+        /// Whither.
+        url: String,
+    },
+    /// It only dials.
     #[error("{0}")]
     Listen(&'static str),
 }
@@ -88,7 +101,7 @@ impl libp2p::Transport for Transport {
         match address::route(&address) {
             Ok(Route::WebSocket { url }) => Ok(SendWrapper::new(open(url)).boxed()),
             Ok(_) => Err(TransportError::MultiaddrNotSupported(address)),
-            Err(error) => Err(TransportError::Other(error.into())),
+            Err(error) => Err(TransportError::Other(DialError::Address(error.to_string()))),
         }
     }
 
@@ -124,7 +137,7 @@ fn refusal(url: &str, error: &JsValue) -> String {
 }
 
 /// An open WebSocket as a stream of bytes.
-pub(crate) struct Socket(SendWrapper<Inner>);
+pub struct Socket(SendWrapper<Inner>);
 
 struct Inner {
     socket: WebSocket,
