@@ -223,8 +223,8 @@ pub(crate) fn bytes_in(rate: u64, span: Duration) -> u64 {
 
 /// Two frames: their acknowledgements give the first rate (TCP starts with 10 packets, RFC 6928).
 pub(crate) const INITIAL_WINDOW: u64 = 32 * 1024;
-/// 5 Mbit/s, what a slow home sends. Guess; a link that is slower shows a queue within a round trip.
-const FIRST_RATE: u64 = 625_000;
+/// 10 Mbit/s, what most homes send. Guess; a link that is slower shows a queue within a round trip.
+const FIRST_RATE: u64 = 1_250_000;
 /// Tokens for this long may pile up. Guess: twice what a browser's timers are late.
 const BURST: Duration = Duration::from_millis(8);
 /// A slower link is treated as if it had this rate: 8 kbit/s. Guess.

@@ -58,11 +58,12 @@ impl Mesh {
     }
 
     /// Tells neighbours to push no more; once per message.
-    pub(crate) fn tell_pause(&mut self, id: MessageId) {
+    pub(crate) fn tell_pause(&mut self, id: MessageId, now: Time) {
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
-        if core::mem::replace(&mut transfer.is_paused, true) {
+        if transfer.paused_at.is_some() {
             return;
         }
+        transfer.paused_at = Some(now);
         self.outbox.trace(Trace::Pause { id });
         let ids = frame::Ids { ids: frame::pack([id]) };
         for (&peer, _) in transfer.neighbours.iter().filter(|(_, neighbour)| neighbour.push == Push::Lane) {

@@ -146,6 +146,11 @@ impl Service {
         Duration::from_micros(self.latency_us + bytes * self.per_byte_ns / 1000)
     }
 
+    /// What the link takes at least.
+    pub(crate) fn on_round_trip(&mut self, round_trip: Duration) {
+        self.latency_us = self.latency_us.max(round_trip.as_micros());
+    }
+
     pub(crate) fn on_asked(&mut self, piece_len: usize) {
         self.asked_bytes += piece_len;
     }

@@ -193,10 +193,12 @@ impl Mesh {
         self.links.get(&peer).is_some_and(Link::has_bulk)
     }
 
-    /// The shortest round trip to a connected peer that was measured of late: near peers make better neighbours.
+    /// The shortest round trip to a connected peer that was measured of late: near peers make better neighbours,
+    /// and nobody answers sooner.
     pub fn set_round_trip(&mut self, peer: PeerId, round_trip: Duration) {
-        if self.links.contains_key(&peer) {
+        if let Some(link) = self.links.get_mut(&peer) {
             self.overlay.set_round_trip(peer, round_trip);
+            link.service.on_round_trip(round_trip);
         }
     }
 

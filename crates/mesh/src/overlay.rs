@@ -203,6 +203,11 @@ impl Overlay {
         self.topics.get(topic)?.granted.get(&peer).copied()
     }
 
+    /// The lanes that we gave to neighbours.
+    pub(crate) fn given_lanes(&self, topic: &Topic) -> impl Iterator<Item = (PeerId, Lane)> + '_ {
+        self.topics.get(topic).into_iter().flat_map(TopicMesh::given_lanes)
+    }
+
     /// A neighbour gave us a lane. False when it is no neighbour.
     pub(crate) fn on_lane(&mut self, peer: PeerId, topic: &Topic, lane: Lane) -> bool {
         let Some(mesh) = self.topics.get_mut(topic).filter(|mesh| mesh.mesh.contains(&peer)) else {
@@ -233,9 +238,7 @@ impl Overlay {
             if mesh.slots == before {
                 continue;
             }
-            let of = mesh.slots.len() as u32;
-            let lanes = mesh.slots.iter().zip(0..);
-            told.extend(lanes.map(|(&peer, slot)| (peer, topic.clone(), Lane { slot, of })));
+            told.extend(mesh.given_lanes().map(|(peer, lane)| (peer, topic.clone(), lane)));
         }
         told
     }
@@ -244,6 +247,13 @@ impl Overlay {
     pub(crate) fn strangers(&self, topic: &Topic, count: usize, rng: &mut Rng) -> Vec<PeerId> {
         let is_stranger = |peer: &PeerId| self.topics.get(topic).is_none_or(|mesh| !mesh.mesh.contains(peer));
         sample(self.subscribers(topic).filter(is_stranger).collect(), count, rng)
+    }
+}
+
+impl TopicMesh {
+    fn given_lanes(&self) -> impl Iterator<Item = (PeerId, Lane)> + '_ {
+        let of = self.slots.len() as u32;
+        self.slots.iter().zip(0..).map(move |(&peer, slot)| (peer, Lane { slot, of }))
     }
 }
 

@@ -219,7 +219,7 @@ impl Mesh {
     pub(crate) fn on_gain(&mut self, place: Place, now: Time) {
         let Some(transfer) = self.transfers.get(&place.message) else { return };
         let is_decodable = transfer.is_decodable();
-        let is_enough = transfer.manifest.len > PAUSE_ABOVE && transfer.received_bytes >= PAUSE_BYTES;
+        let is_enough = transfer.is_long() && transfer.received_bytes >= PAUSE_BYTES;
         self.tell_progress(place.message);
         if is_decodable {
             self.judge(place.message);
@@ -229,7 +229,7 @@ impl Mesh {
         } else {
             self.tell_have(place, now);
             if is_enough {
-                self.tell_pause(place.message);
+                self.tell_pause(place.message, now);
             }
             self.request(place.message, now);
         }
@@ -442,7 +442,5 @@ fn assemble(
     Ok(None)
 }
 
-/// Payloads longer than this are asked for once enough came unasked: `docs/decisions`, "push budget".
-const PAUSE_ABOVE: usize = 256 * 1024;
-/// Enough, in bytes.
-const PAUSE_BYTES: usize = 512 * 1024;
+/// So many bytes come unasked, the rest is asked for: `docs/decisions`, "push budget".
+const PAUSE_BYTES: usize = 256 * 1024;

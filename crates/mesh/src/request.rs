@@ -10,6 +10,7 @@ use braidcast_wire::{MessageId, PeerId};
 
 use crate::{
     frame::{self, Body},
+    lane::Lane,
     link::Link,
     mesh::Mesh,
     piece_set::PieceSet,
@@ -28,8 +29,14 @@ impl Mesh {
         if transfer.is_coded {
             return self.grant(id, now);
         }
+        let lanes: Vec<(PeerId, Lane)> = match transfer.is_pushed(now) {
+            true => self.overlay.given_lanes(&transfer.manifest.topic).collect(),
+            false => Vec::new(),
+        };
+        let is_crowded = self.unfinished > 1;
         let mut wanted: BTreeMap<(PeerId, usize), PieceSet> = BTreeMap::new();
         for generation in 0..transfer.generations.len() {
+            let pushed = transfer.pushed_at(&lanes, generation, is_crowded);
             let pieces = &transfer.generations[generation];
             let k = pieces.generation.shape.k();
             let expected = pieces.held.len() + pieces.outstanding.len();
@@ -37,7 +44,8 @@ impl Mesh {
             let most = (k + k / SPARE).saturating_sub(expected);
             for count in 0..most {
                 let only_idle = count >= need;
-                let Some((peer, piece)) = choose(transfer, generation, &self.links, &self.scores, only_idle)
+                let Some((peer, piece)) =
+                    choose(transfer, generation, pushed, &self.links, &self.scores, only_idle)
                 else {
                     break;
                 };
@@ -156,10 +164,11 @@ impl Mesh {
 }
 
 /// The neighbour that will serve soonest among those that have something missing, and the rarest piece that it has.
-/// With `only_idle`, of neighbours that nothing is expected of.
+/// What is `pushed` need not be asked for. With `only_idle`, of neighbours that nothing is expected of.
 fn choose(
     transfer: &Transfer,
     generation: usize,
+    pushed: PieceSet,
     links: &BTreeMap<PeerId, Link>,
     scores: &Scores,
     only_idle: bool,
@@ -170,7 +179,7 @@ fn choose(
         let service = &links.get(&peer)?.service;
         let has_room =
             service.asked_bytes == 0 || (!only_idle && service.asked_bytes + piece_len <= DEPTH_BYTES);
-        let missing = transfer.missing_at(neighbour, generation);
+        let missing = transfer.missing_at(neighbour, generation).difference(pushed);
         (has_room && !missing.is_empty()).then(|| {
             ((neighbour.is_silent() || scores.is_suspect(peer), service.expected(piece_len), peer), missing)
         })

@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 
-use braidcast_machine::Time;
+use braidcast_machine::{Duration, Time};
 use braidcast_wire::{MessageId, PeerId};
 use bytes::Bytes;
 
@@ -40,8 +40,8 @@ pub(crate) struct Transfer {
     pub(crate) is_excused: bool,
     /// Piece bytes that came, of any use or none.
     pub(crate) received_bytes: usize,
-    /// Neighbours were told to push no more.
-    pub(crate) is_paused: bool,
+    /// When neighbours were told to push no more.
+    pub(crate) paused_at: Option<Time>,
     /// Share of a generation's K that is to be here before we push of it.
     pub(crate) threshold_percent: usize,
     /// Share of K that is to be sent as shards of a message of ours before we may be asked for more.
@@ -154,7 +154,7 @@ impl Transfer {
             moved_at: now,
             is_excused: false,
             received_bytes: 0,
-            is_paused: false,
+            paused_at: None,
             threshold_percent: 0,
             multiplier_percent: 100,
             is_coded: false,
@@ -185,6 +185,17 @@ impl Transfer {
     /// Enough pieces are here to decode every generation.
     pub(crate) fn is_decodable(&self) -> bool {
         self.generations.iter().all(Pieces::is_decodable)
+    }
+
+    /// What comes unasked is only its beginning.
+    pub(crate) fn is_long(&self) -> bool {
+        self.manifest.len > PAUSE_ABOVE
+    }
+
+    /// The rest of a long message still comes unasked, or is under way since: what neighbours push need not be asked for,
+    /// and would come twice.
+    pub(crate) fn is_pushed(&self, now: Time) -> bool {
+        self.is_long() && now.since(self.paused_at.unwrap_or(self.moved_at)) < PUSH_TAIL
     }
 
     /// Payload bytes that the pieces held stand for.
@@ -351,6 +362,22 @@ impl Transfer {
         there.difference(pieces.held).difference(pieces.outstanding)
     }
 
+    /// Pieces of a generation that we lack, and that neighbours with these lanes announced and push of themselves.
+    pub(crate) fn pushed_at(
+        &self,
+        lanes: &[(PeerId, Lane)],
+        generation: usize,
+        is_crowded: bool,
+    ) -> PieceSet {
+        let width = lane::width(self.manifest.len, is_crowded);
+        let pushed = lanes.iter().filter_map(|&(peer, lane)| {
+            let missing = self.missing_at(self.neighbours.get(&peer)?, generation);
+            let is_due = move |&piece: &u8| lane.contains(self.manifest.id, generation, piece, width);
+            Some(PieceSet::from_iter(missing.iter().filter(is_due)))
+        });
+        pushed.fold(PieceSet::default(), PieceSet::union)
+    }
+
     /// The piece came, or is no longer expected: nobody is asked for it. The neighbour that was, if any.
     pub(crate) fn settle(&mut self, generation: usize, piece: u8) -> Option<(PeerId, Ask)> {
         let pieces = &mut self.generations[generation];
@@ -448,3 +475,9 @@ impl Pieces {
         (count * self.generation.shape.piece_len()).min(self.generation.len)
     }
 }
+
+/// What was pushed is there so much later; and a neighbour that pushes nothing for so long may be asked. After simulations:
+/// twice as much is as good.
+const PUSH_TAIL: Duration = Duration::from_millis(200);
+/// Payloads longer than this are asked for once enough came unasked: `docs/decisions`, "push budget".
+const PAUSE_ABOVE: usize = 256 * 1024;

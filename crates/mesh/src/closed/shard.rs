@@ -210,7 +210,7 @@ impl Mesh {
                 let Some(account) = neighbour.accounts.get(generation).filter(|_| !neighbour.doubts) else {
                     continue;
                 };
-                let push = if transfer.is_paused { 0 } else { transfer.share(neighbour.push, k) };
+                let push = if transfer.paused_at.is_some() { 0 } else { transfer.share(neighbour.push, k) };
                 let open = push.max(account.granted).saturating_sub(account.received);
                 let is_able = account.able(neighbour.is_done, rank.min(k), k);
                 let is_able = is_able.max(usize::from(is_stuck && account.rank > 0));

@@ -54,10 +54,8 @@ impl Mesh {
     /// Our own message is coded and hashed: sign it and offer it.
     pub(super) fn on_encoded(&mut self, encode: Encode, now: Now) {
         let (ticket, topic) = (encode.publish.ticket, encode.publish.topic.clone());
-        let is_long = encode.publish.content.payload.len() > WIDE_BYTES;
-        let count = if is_long { 0 } else { WIDE_PEERS };
         let (overlay, mut scene) = self.scene(now.time);
-        let audience = overlay.audience(&topic, count, &mut scene);
+        let audience = overlay.audience(&topic, WIDE_PEERS, &mut scene);
         if audience.is_empty() {
             return self.outbox.event(Event::Refused { ticket, error: PublishError::NoPeers { topic } });
         }
@@ -77,9 +75,8 @@ impl Mesh {
     }
 }
 
-/// A message of our own of at most this length goes to this many subscribers, not only to the mesh: it is on
-/// its way in a moment whatever the uplink. After simulations.
-const WIDE_BYTES: usize = 128 * 1024;
+/// A message of our own goes to this many subscribers, not only to the mesh: its pieces are spread sooner. After simulations,
+/// in which it is better on slow uplinks too.
 const WIDE_PEERS: usize = 32;
 /// Messages of our own that wait to be encoded. Guess.
 const ENCODES: usize = 64;
