@@ -65,8 +65,8 @@ interface Card {
   webrtcDirect?: unknown;
 }
 
-/** The addresses most like the one that just answered: at its host, encrypted. A WebSocket has its first byte through much
- * sooner than webrtc-direct (`cargo xtask bench webrtc`), which is for relays without a TLS certificate. */
+/** The addresses most like the one that just answered: at its host, encrypted. A WebSocket costs no peer
+ * connection, of which a page may make few; webrtc-direct is for relays without a TLS certificate. */
 function choose({ peerId, addresses, webrtcDirect }: Card, hostname: string): Found {
   if (!Array.isArray(addresses)) return { addresses: [] };
   const host = hostname === "localhost" ? "127.0.0.1" : hostname.replace(/^\[|\]$/g, "");

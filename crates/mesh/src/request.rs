@@ -135,7 +135,7 @@ impl Mesh {
             transfer.settle(ask.generation, ask.piece);
             let piece_len = transfer.generations[ask.generation].generation.shape.piece_len();
             if let Some(link) = self.links.get_mut(&peer) {
-                link.service.on_late(piece_len);
+                link.service.on_late(now, ask.at, piece_len);
             }
             let neighbour = transfer.neighbour(peer);
             neighbour.late += 1;
@@ -178,7 +178,7 @@ fn choose(
     let able = transfer.neighbours.iter().filter_map(|(&peer, neighbour)| {
         let service = &links.get(&peer)?.service;
         let has_room =
-            service.asked_bytes == 0 || (!only_idle && service.asked_bytes + piece_len <= DEPTH_BYTES);
+            service.asked_bytes == 0 || (!only_idle && service.asked_bytes + piece_len <= service.depth());
         let missing = transfer.missing_at(neighbour, generation).difference(pushed);
         (has_room && !missing.is_empty()).then(|| {
             ((neighbour.is_silent() || scores.is_suspect(peer), service.expected(piece_len), peer), missing)
@@ -209,8 +209,6 @@ fn ask(
     transfer.neighbour(peer).asks.push_back(Ask { generation, piece, at: now, deadline, is_excused: false });
 }
 
-/// Bytes that one neighbour may be asked for at a time: `docs/decisions`, "request depth".
-const DEPTH_BYTES: usize = 512 * 1024;
 /// One piece in so many is asked for beyond K, of neighbours from which nothing is expected: any K pieces decode, and the
 /// last ones need not be those that the slowest neighbour owes. Measured: `docs/decisions/016`.
 const SPARE: usize = 16;

@@ -476,7 +476,7 @@ impl Pieces {
     }
 }
 
-/// What was pushed is there so much later; and a neighbour that pushes nothing for so long may be asked. After simulations:
+/// What was pushed is there so much later; and when nothing came for so long, everything may be asked for. After simulations:
 /// twice as much is as good.
 const PUSH_TAIL: Duration = Duration::from_millis(200);
 /// Payloads longer than this are asked for once enough came unasked: `docs/decisions`, "push budget".

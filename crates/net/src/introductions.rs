@@ -116,7 +116,7 @@ impl Introductions {
             let is_socket =
                 |address| matches!(route(address), Ok(Route::Tcp | Route::Quic | Route::WebSocket { .. }));
             if addresses.iter().any(is_socket) {
-                // It costs less, and is quicker.
+                // It costs no peer connection.
                 addresses.retain(|address| route(address) != Ok(Route::WebRtcDirect));
             }
             if !addresses.is_empty() && wanted(peer) {

@@ -24,8 +24,8 @@ pub(crate) struct Limits {
     pub(crate) links: usize,
     /// Most at once, attempts and those to relays included.
     pub(crate) connections: usize,
-    /// Most made in [`PERIOD`].
-    pub(crate) attempts: usize,
+    /// Most made in [`PERIOD`], if that matters.
+    pub(crate) attempts: Option<usize>,
 }
 
 /// What there is and what was made of late.
@@ -104,10 +104,19 @@ impl Quota {
         if open + count > limit {
             return Err(Refused::Full { open, limit });
         }
+        if let Some(limit) = self.limits.attempts {
+            self.count(count, limit, now)?;
+        }
+        self.pending.insert(id, count);
+        Ok(())
+    }
+
+    /// Counts `count` more within [`PERIOD`].
+    fn count(&mut self, count: usize, limit: usize, now: Time) -> Result<(), Refused> {
         while self.made.front().is_some_and(|&at| now.since(at) >= PERIOD) {
             self.made.pop_front();
         }
-        let (made, limit) = (self.made.len(), self.limits.attempts);
+        let made = self.made.len();
         if made + count > limit {
             let enough = self.made.get(made + count - limit - 1).or(self.made.back());
             let wait = enough.map_or(PERIOD, |&at| (at + PERIOD).since(now));
@@ -118,7 +127,6 @@ impl Quota {
         }
         self.is_spent = false;
         self.made.extend(std::iter::repeat_n(now, count));
-        self.pending.insert(id, count);
         Ok(())
     }
 
@@ -190,7 +198,7 @@ mod tests {
     use super::*;
 
     const NOW: Time = Time::from_micros(1);
-    const LIMITS: Limits = Limits { links: 2, connections: 4, attempts: 6 };
+    const LIMITS: Limits = Limits { links: 2, connections: 4, attempts: Some(6) };
 
     fn id(number: usize) -> ConnectionId {
         ConnectionId::new_unchecked(number)
@@ -230,6 +238,16 @@ mod tests {
         assert_eq!(spent, Refused::Spent { made: 6, limit: 6 });
         assert!(spent.to_string().contains("reload"));
         quota.attempt(id(6), 1, NOW + PERIOD).expect("forgotten");
+    }
+
+    #[test]
+    fn who_has_no_limit_of_attempts_remembers_none() {
+        let mut quota = Quota::new(Limits { attempts: None, ..LIMITS });
+        for number in 0..1_000 {
+            quota.attempt(id(number), 1, NOW).expect("room");
+            quota.on_gone(id(number));
+        }
+        assert_eq!(quota.made.capacity(), 0);
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl Mesh {
         for (&peer, neighbour) in &mut transfer.neighbours {
             let Some(link) = self.links.get_mut(&peer) else { continue };
             while let Some(ask) = neighbour.asks.pop_front_if(|ask| ask.deadline <= now) {
-                link.service.on_late(shapes[ask.generation].0.piece_len());
+                link.service.on_late(now, ask.at, shapes[ask.generation].0.piece_len());
                 neighbour.late += 1;
                 neighbour.accounts[ask.generation].is_late = true;
                 self.outbox.trace(Trace::Expired { from: peer });

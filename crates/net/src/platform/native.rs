@@ -240,7 +240,7 @@ pub(crate) fn handicap() -> Option<&'static str> {
 pub(crate) fn quota(config: &Config) -> Limits {
     let links = config.mesh.topic.mesh_target;
     let connections = if config.listen.is_empty() { links + 4 } else { config.peer_limit() };
-    Limits { links, connections, attempts: usize::MAX }
+    Limits { links, connections, attempts: None }
 }
 
 /// Counts what the relay grants.

@@ -129,7 +129,7 @@ pub(crate) fn quota(config: &Config) -> Limits {
     Limits {
         links: config.mesh.topic.mesh_target,
         connections: config.mesh.topic.mesh_target + 4,
-        attempts: 400,
+        attempts: Some(400),
     }
 }
 

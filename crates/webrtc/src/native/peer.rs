@@ -86,7 +86,8 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn new(begin: Begin, now: Instant) -> Self {
-        // No cookie: ICE has seen that the peer is where it says.
+        // No cookie, which not every dialler knows. Where both check by ICE, the peer is where it says; a listener of
+        // webrtc-direct has only a binding request for that.
         let config = dimpl::Config::builder().use_server_cookie(false).build();
         let config = config.expect("the crypto is compiled in");
         let certificate = dimpl::DtlsCertificate::clone(&begin.certificate.dtls);
