@@ -17,16 +17,15 @@ async fn subscriber(number: u8, relays: &[&Node]) -> (Node, Events) {
     (node, events)
 }
 
-/// Waits for a direct link of each to the other.
+/// Waits for a direct link of each to the other, over which they said that they subscribe.
 async fn linked(a: &mut (Node, Events), b: &mut (Node, Events)) {
     let ids = [b.0.peer_id(), a.0.peer_id()];
     for ((node, events), id) in [a, b].into_iter().zip(ids) {
         patiently("a direct link", async {
-            while !is_direct(node, id).await {
-                let (Event::PeerConnected(_) | Event::Joined { .. }) = events.next().await.expect("it runs")
-                else {
-                    continue;
-                };
+            let mut has_joined = false;
+            while !has_joined || !is_direct(node, id).await {
+                let event = events.next().await.expect("it runs");
+                has_joined |= matches!(event, Event::Joined { peer, .. } if peer == id);
             }
         })
         .await;
