@@ -95,7 +95,8 @@ fn node() -> Result<()> {
     tools::npm_ci("tests")?;
     let native = native()?;
     Cmd::new(tools::test_node()?)
-        .arg("--test")
+        // The WebRTC of js-libp2p keeps Node.js running after a failed test.
+        .args(["--test", "--test-force-exit"])
         .args(test_files("node")?)
         .env("BRAIDCAST_BIN", &native)
         .env("ECHO_BIN", native.with_file_name("examples").join("echo"))

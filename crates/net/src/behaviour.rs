@@ -228,15 +228,18 @@ impl Behaviour {
         }
     }
 
+    /// Whether no connection with the peer is accepted for now.
+    pub(crate) fn is_banned(&self, peer: PeerId) -> bool {
+        self.bans.get(&peer).is_some_and(|until| platform::now().time < *until)
+    }
+
     fn check_ban(&mut self, peer: NetPeerId) -> Result<(), ConnectionDenied> {
         let Some(peer) = core_id(peer) else { return Ok(()) };
-        match self.bans.get(&peer) {
-            Some(until) if platform::now().time < *until => Err(ConnectionDenied::new(Banned)),
-            _ => {
-                self.bans.remove(&peer);
-                Ok(())
-            }
+        if self.is_banned(peer) {
+            return Err(ConnectionDenied::new(Banned));
         }
+        self.bans.remove(&peer);
+        Ok(())
     }
 
     /// Counts an attempt's peer connections.

@@ -585,6 +585,7 @@ impl Driver {
         let is_direct = matches!(link, Some(Link::Direct | Link::Relay));
         let obstacle = || match platform::handicap() {
             Some(handicap) => handicap.into(),
+            None if self.swarm.behaviour().hub.is_banned(id) => path::Obstacle::Banned.to_string(),
             None => self.introductions.obstacle(net_id(id), self.room()).to_string(),
         };
         let obstacle = (!is_direct).then(obstacle);

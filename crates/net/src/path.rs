@@ -17,6 +17,8 @@ pub struct Path {
 /// What stands between us and a direct link to a peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Obstacle {
+    #[error("it is banned for what it sent")]
+    Banned,
     #[error("nobody has told an address of it that can be dialled from here")]
     Unknown,
     #[error("it is being dialled")]

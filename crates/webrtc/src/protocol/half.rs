@@ -132,8 +132,12 @@ impl Halves {
     }
 
     /// The application has let go of the stream: a writer that did not finish gives it up, a reader that has not seen
-    /// the end wants no more.
+    /// the end wants no more. Where the peer has finished, letting go is finishing, as with yamux: libp2p's ping does no
+    /// more, and js-libp2p would take a reset for an error.
     pub fn abandon(&mut self) -> Option<Flag> {
+        if self.read == ReadHalf::Ended {
+            return self.finish();
+        }
         if self.write == WriteHalf::Open {
             self.on_closed();
             return Some(Flag::ResetStream);
@@ -164,6 +168,16 @@ mod tests {
 
     fn flag(halves: &mut Halves, flag: Flag) -> Option<Flag> {
         halves.on_frame(Frame::of_flag(flag)).reply
+    }
+
+    #[test]
+    fn who_lets_go_after_the_peer_finished_has_finished() {
+        let mut halves = Halves::default();
+        assert_eq!(flag(&mut halves, Flag::Fin), Some(Flag::FinAck));
+        assert_eq!(halves.abandon(), Some(Flag::Fin));
+        assert!(halves.awaits_ack() && !halves.is_done());
+        assert_eq!(flag(&mut halves, Flag::FinAck), None);
+        assert!(halves.is_done());
     }
 
     #[test]
