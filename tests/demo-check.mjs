@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { launch, Tab } from "./lib/browser.mjs";
+import { launch, meet, Tab } from "./lib/browser.mjs";
 import { required } from "./lib/environment.mjs";
 import { png, sha256 } from "./lib/files.mjs";
 import { publish, scratch, subscribe } from "./lib/native.mjs";
@@ -24,7 +24,7 @@ async function check() {
   const [ada, bob] = await Promise.all(
     ["Ada", "Bob"].map(async (nick) => Tab.open(await launch(t), url, ROOM, { nick })),
   );
-  await Promise.all([ada.others(1), bob.others(1)]);
+  await meet(ada, bob);
 
   const start = performance.now();
   const tally = { receivers: new Set(), bytes: 0 };

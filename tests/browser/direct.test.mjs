@@ -56,7 +56,8 @@ async function dialled(peer) {
 test("pages whose relay's URL says so reach it by version 2, and each other through it", async (t) => {
   const relay = await Relay.start(t, { app: false, listen: DIRECT });
   const [ada, bob] = await meet(t, [relay.url]);
-  assert.deepEqual([await dialled(ada), await dialled(bob)], [["v2"], ["v2"]]);
+  // A busy machine may have to try again.
+  for (const peer of [ada, bob]) assert.deepEqual(new Set(await dialled(peer)), new Set(["v2"]));
   const relayOf = (await ada.peers()).find(({ link }) => link === "relay");
   assert.ok(relayOf.address.includes("/webrtc-direct/"), relayOf.address);
   await Promise.all([ada.linked([bob.id]), bob.linked([ada.id])]);
@@ -81,7 +82,8 @@ test("pages that are given a relay's address reach it by version 1", async (t) =
 test("pages whose browser lets nobody change its offer reach it by version 2", async (t) => {
   const relay = await Relay.start(t, { app: false, listen: DIRECT });
   const [ada, bob] = await meet(t, [relay.address], { init: refuseChangedOffers });
-  assert.deepEqual([await dialled(ada), await dialled(bob)], [["v2"], ["v2"]]);
+  // A busy machine may have to try again.
+  for (const peer of [ada, bob]) assert.deepEqual(new Set(await dialled(peer)), new Set(["v2"]));
   assert.deepEqual([...ada.complaints, ...bob.complaints], []);
 });
 

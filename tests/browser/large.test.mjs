@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { launch, Tab } from "../lib/browser.mjs";
+import { launch, meet, Tab } from "../lib/browser.mjs";
 import { noise, sha256 } from "../lib/files.mjs";
 import { Relay, scratch, subscribe } from "../lib/native.mjs";
 
@@ -20,7 +20,7 @@ test("16 MiB from tab to tab and terminal keep both pages small and quick", asyn
   const terminal = await subscribe(t, "large", relay.url, { output: `files:${dir}/inbox` });
   const contexts = await Promise.all([launch(t), launch(t)]);
   const [ada, bob] = await Promise.all(contexts.map((context) => Tab.open(context, relay.url, "large")));
-  await Promise.all([ada.others(1), bob.others(1)]);
+  await meet(ada, bob);
 
   const watches = await Promise.all([Watch.start(ada), Watch.start(bob)]);
   const start = performance.now();

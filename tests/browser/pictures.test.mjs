@@ -3,7 +3,7 @@ import { mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { launch, Tab } from "../lib/browser.mjs";
+import { launch, meet, Tab } from "../lib/browser.mjs";
 import { postcard } from "../lib/files.mjs";
 import { publish, Relay, scratch } from "../lib/native.mjs";
 
@@ -25,7 +25,7 @@ test("the demo app as a person sees it: a conversation, by night, on a phone, wi
       return Tab.open(await launch(t, { colorScheme }), relay.url, "harbour", { nick });
     }),
   );
-  await Promise.all([ada.others(2), bob.others(2), mia.others(2)]);
+  await meet(ada, bob, mia);
   await ada.say("Morning! The light over the harbour was something else today.");
   await bob.hears("something else today");
   await bob.say("Did you take pictures?");

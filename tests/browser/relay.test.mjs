@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { launch, openPage, Tab, withoutWebRtc } from "../lib/browser.mjs";
+import { launch, meet, openPage, withoutWebRtc, Tab } from "../lib/browser.mjs";
 import { Relay } from "../lib/native.mjs";
 
 test("a relay that dies while tabs are open is missed, and found again by itself", async (t) => {
@@ -12,7 +12,7 @@ test("a relay that dies while tabs are open is missed, and found again by itself
     return Tab.open(context, relay.url, "storm", { nick });
   };
   const [ada, bob] = await Promise.all([open("Ada"), open("Bob")]);
-  await Promise.all([ada.others(1), bob.others(1)]);
+  await meet(ada, bob);
   await relay.kill();
   await Promise.all([ada.connection("lost"), bob.connection("lost")]);
   await ada.at("banner").filter({ hasText: /Relay lost, trying again/ }).waitFor();

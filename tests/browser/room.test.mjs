@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { launch, Tab } from "../lib/browser.mjs";
+import { launch, meet, Tab } from "../lib/browser.mjs";
 import { png, sha256 } from "../lib/files.mjs";
 import { publish, Relay, scratch, subscribe } from "../lib/native.mjs";
 
@@ -14,7 +14,7 @@ test("text goes both ways between two browsers and the command line", async (t) 
     launch(t).then((context) => Tab.open(context, relay.url, "tea", { nick: "Bob" })),
   ]);
   const terminal = await subscribe(t, "tea", relay.url);
-  await Promise.all([ada.others(1), bob.others(1)]);
+  await meet(ada, bob);
   await ada.say("hello from Ada");
   await bob.hears("hello from Ada");
   await bob.say("hello from Bob");
@@ -38,7 +38,7 @@ test("a file of 2 MiB arrives the same, and is shown when it is an image", async
     launch(t).then((context) => Tab.open(context, relay.url, "photos", { nick: "Ada" })),
     launch(t).then((context) => Tab.open(context, relay.url, "photos", { nick: "Bob" })),
   ]);
-  await Promise.all([ada.others(1), bob.others(1)]);
+  await meet(ada, bob);
   await ada.send(join(dir, "harbour.png"));
   const saved = await bob.save("harbour.png");
   assert.equal(saved.savedAs, "harbour.png");
@@ -56,7 +56,7 @@ test("names of strangers are shown as they are and do nothing", async (t) => {
     launch(t).then((context) => Tab.open(context, relay.url, "names", { nick: "<img src=x onerror=alert(1)>" })),
     launch(t).then((context) => Tab.open(context, relay.url, "names", { nick: "עדה 🌿" })),
   ]);
-  await Promise.all([ada.others(1), bob.others(1)]);
+  await meet(ada, bob);
   await ada.at("person-name").getByText("עדה 🌿", { exact: true }).waitFor();
   await bob.at("person-name").getByText("<img src=x onerror=alert(1)>", { exact: true }).waitFor();
   await ada.say("<script>alert(1)</script><b>bold</b>");
@@ -96,8 +96,8 @@ test("two tabs of one profile are two people", async (t) => {
   const relay = await Relay.start(t);
   const context = await launch(t);
   const [one, two] = [await Tab.open(context, relay.url, "twins"), await Tab.open(context, relay.url, "twins")];
-  await Promise.all([one.others(1), two.others(1)]);
-  const ids = await Promise.all([one, two].map((tab) => tab.at("me").getAttribute("data-id")));
+  await meet(one, two);
+  const ids = await Promise.all([one, two].map((tab) => tab.id()));
   assert.notEqual(ids[0], ids[1]);
   assert.equal(await one.at("person").getAttribute("data-id"), ids[1]);
 });
@@ -111,10 +111,10 @@ test("a room without a name gets one, and another room is another room", async (
   const bob = await Tab.open(context, relay.url, "elsewhere");
   await bob.say("nobody hears this");
   await bob.page.evaluate((room) => (location.hash = room), room);
-  await Promise.all([ada.others(1), bob.others(1)]);
+  await meet(ada, bob);
   await bob.say("here I am");
   await ada.hears("here I am");
   assert.equal(await ada.at("text").filter({ hasText: "nobody hears" }).count(), 0);
   await bob.page.close({ runBeforeUnload: true });
-  await ada.others(0);
+  await ada.sees();
 });

@@ -88,12 +88,20 @@ export class Tab {
     await this.page.locator(`[data-testid=connection][data-state=${state}]`).waitFor();
   }
 
-  /** Waits until so many others are in the room. */
-  async others(count) {
-    await this.page.waitForFunction(
-      (count) => document.querySelectorAll("[data-testid=person]").length === count,
-      count,
-    );
+  /** Waits until these tabs, and nobody else who said a name, are in the room. A linked terminal is listed too, unnamed. */
+  async sees(...tabs) {
+    const ids = await Promise.all(tabs.map((tab) => tab.id()));
+    await this.page.waitForFunction((ids) => {
+      const people = [...document.querySelectorAll("[data-testid=person]")];
+      const named = people.filter((person) => person.dataset.named === "true").map((person) => person.dataset.id);
+      return named.length === ids.length && ids.every((id) => named.includes(id));
+    }, ids);
+  }
+
+  /** The peer id, once in a room. */
+  async id() {
+    const me = this.page.locator("[data-testid=me]:not([data-id=''])");
+    return await me.getAttribute("data-id");
   }
 
   async say(text) {
@@ -136,4 +144,9 @@ export class Tab {
     assert.deepEqual(await this.page.evaluate(() => globalThis.violations), []);
     assert.deepEqual(this.complaints, []);
   }
+}
+
+/** Waits until each of these tabs sees all the others. */
+export async function meet(...tabs) {
+  await Promise.all(tabs.map((tab) => tab.sees(...tabs.filter((other) => other !== tab))));
 }

@@ -60,7 +60,7 @@ function Me({ session, id }: { session: Session; id: string }) {
 function Other({ person }: { person: Person }) {
   const tie = person.rttMs === undefined ? TIES[person.tie] : `${TIES[person.tie]}, ${milliseconds(person.rttMs)}`;
   return (
-    <li class="person" data-testid="person" data-id={person.id} data-tie={person.tie}>
+    <li class="person" data-testid="person" data-id={person.id} data-named={person.nick !== ""} data-tie={person.tie}>
       <Avatar id={person.id} />
       <span class="who">
         <bdi class="name" data-testid="person-name">{person.nick || `guest ${shortId(person.id)}`}</bdi>
