@@ -47,15 +47,7 @@ export async function pinged(node, { remotePeer }) {
     node.addEventListener("connection:close", look);
     look();
   });
-  // About one stream in twenty that it opens as soon as the circuit is closed ends early; why is not known.
-  for (let tries = 3; ; tries -= 1) {
-    try {
-      return await node.services.ping.ping(remotePeer);
-    } catch (error) {
-      const isCutOff = ["StreamCloseEvent", "UnexpectedEOFError"].includes(error?.constructor?.name);
-      if (!isCutOff || tries === 1) throw error;
-    }
-  }
+  return node.services.ping.ping(remotePeer);
 }
 
 /** Waits until the relay lets others through; where they dial `/webrtc`. */

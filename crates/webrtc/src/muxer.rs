@@ -21,7 +21,7 @@ pub struct Muxer<C: Channels> {
     limit: usize,
     /// One count for each stream, those included that wait for their end.
     alive: Arc<()>,
-    /// Channels of dropped streams, whose FIN the peer has not acknowledged.
+    /// Channels of dropped streams: the peer has not acknowledged our FIN, or may await that we acknowledge its own.
     left: mpsc::UnboundedReceiver<Wire<C::Channel>>,
     leave: mpsc::UnboundedSender<Wire<C::Channel>>,
     lingering: Vec<(Wire<C::Channel>, Delay)>,
@@ -48,15 +48,15 @@ impl<C: Channels> Muxer<C> {
         Stream::new(channel, self.alive.clone(), self.leave.clone())
     }
 
-    /// Ready when no channel waits for its end.
+    /// Ready when no channel waits for its end; what we may still acknowledge is no reason to wait.
     fn poll_lingering(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(Some(wire)) = self.left.poll_next_unpin(context) {
             self.lingering.push((wire, Delay::new(FIN_ACK_TIMEOUT)));
         }
         self.lingering.retain_mut(|(wire, timeout)| {
-            wire.poll_done(context).is_pending() && Pin::new(timeout).poll(context).is_pending()
+            wire.poll_over(context).is_pending() && Pin::new(timeout).poll(context).is_pending()
         });
-        if self.lingering.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if self.lingering.iter().all(|(wire, _)| wire.is_done()) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -74,6 +74,8 @@ impl<C: Channels> StreamMuxer for Muxer<C> {
                 return Poll::Ready(Ok(self.stream(channel)));
             }
             tracing::debug!(limit = self.limit, "a peer opens too many streams");
+            // The peer is told by a reset, however late the channel is closed.
+            drop(self.stream(channel));
         }
     }
 

@@ -35,8 +35,8 @@ pub(crate) struct Wire<C> {
     channel: C,
     decoder: FrameDecoder,
     halves: Halves,
-    /// Ends with the stream, for the muxer to count.
-    _alive: Arc<()>,
+    /// For the muxer to count, until the channel can be closed without loss.
+    alive: Option<Arc<()>>,
 }
 
 /// A message may concern the reader and the writer, who may be two tasks.
@@ -62,7 +62,7 @@ impl<C: Channel> Stream<C> {
                 channel,
                 decoder: FrameDecoder::default(),
                 halves: Halves::default(),
-                _alive: alive,
+                alive: Some(alive),
             }),
             data: Bytes::new(),
             message_waker: wakers.clone().into(),
@@ -116,11 +116,24 @@ impl<C: Channel> Wire<C> {
     }
 
     /// The stream is gone: the frames that still matter. Ready when the channel can be closed.
-    pub(crate) fn poll_done(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while !self.halves.is_done() {
+    pub(crate) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while !self.is_over() {
             ready!(self.poll_frame(context));
         }
         Poll::Ready(())
+    }
+
+    /// Whether the channel can be closed, and nobody waits for us.
+    fn is_over(&mut self) -> bool {
+        if self.is_done() {
+            self.alive = None;
+        }
+        self.is_done() && !self.halves.owes_ack()
+    }
+
+    /// Whether the channel can be closed without loss.
+    pub(crate) fn is_done(&self) -> bool {
+        self.halves.is_done()
     }
 
     fn say(&mut self, flag: Flag) {
@@ -196,7 +209,7 @@ impl<C: Channel> Drop for Stream<C> {
         if let Some(flag) = wire.halves.abandon() {
             wire.say(flag);
         }
-        if !wire.halves.is_done() {
+        if !wire.is_over() {
             // Without a muxer there is no connection.
             let _ = self.leave.unbounded_send(wire);
         }

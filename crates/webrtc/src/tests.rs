@@ -178,6 +178,20 @@ fn the_death_of_the_peer_is_told_at_once() {
 }
 
 #[test]
+fn who_finishes_a_stream_that_nobody_reads_is_answered() {
+    let (mut a, mut b) = muxers();
+    let (mut ours, mut theirs) = stream(&mut a, &mut b);
+    block_on(ours.close()).expect("is open");
+    drop(ours);
+    assert_eq!(block_on(theirs.read(&mut [0; 1])).expect("ends"), 0);
+    assert_eq!(lingering(&mut a), 0);
+    block_on(theirs.close()).expect("is open");
+    drop(theirs);
+    assert_eq!(lingering(&mut a), 0);
+    assert_eq!(lingering(&mut b), 0, "its FIN was acknowledged");
+}
+
+#[test]
 fn closing_waits_for_what_is_not_acknowledged() {
     let (mut a, mut b) = muxers();
     let (mut ours, mut theirs) = stream(&mut a, &mut b);

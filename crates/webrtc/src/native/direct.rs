@@ -177,7 +177,7 @@ async fn connect(direct: DirectAddress, config: Config) -> Result<Output, Error>
     let connection =
         dial(Dial { remote: direct.socket, fingerprint, server, dialer }, certificate, socket, local);
     let theirs = connection.up().await?;
-    let channel = connection.negotiated(0);
+    let channel = connection.negotiated();
     let muxer = Muxer::new(connection, config.streams);
     let peer = authenticate(muxer.handshake(channel), &config.keypair, Side::Client, ours, theirs).await?;
     Ok((peer, muxer))
@@ -187,7 +187,7 @@ async fn connect(direct: DirectAddress, config: Config) -> Result<Output, Error>
 async fn accept(incoming: Incoming, config: Config) -> Result<Output, Error> {
     let Incoming { connection, proved, .. } = incoming;
     let theirs = connection.up().await?;
-    let channel = connection.negotiated(0);
+    let channel = connection.negotiated();
     let muxer = Muxer::new(connection, config.streams);
     let ours = config.certificate.fingerprint();
     let peer = authenticate(muxer.handshake(channel), &config.keypair, Side::Server, ours, theirs).await?;

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::{
     peer::{Datagram, Peer},
+    sctp::{ChannelId, NEGOTIATED},
     udp::Sockets,
 };
 use crate::{Channel, Channels, Closed, Lost, protocol::Fingerprint};
@@ -120,9 +121,9 @@ impl Connection {
         std::future::poll_fn(|context| self.link.with(|peer| peer.poll_up(context))).await
     }
 
-    /// The channel of this number, which both sides have without opening it.
-    pub(super) fn negotiated(&self, id: u16) -> DataChannel {
-        DataChannel { link: self.link.clone(), id }
+    /// The channel that both sides have without opening it.
+    pub(super) fn negotiated(&self) -> DataChannel {
+        DataChannel { link: self.link.clone(), id: NEGOTIATED }
     }
 }
 
@@ -166,7 +167,7 @@ impl std::fmt::Debug for Connection {
 /// A data channel.
 pub struct DataChannel {
     link: Arc<Link>,
-    id: u16,
+    id: ChannelId,
 }
 
 impl Channel for DataChannel {
@@ -190,7 +191,7 @@ impl Channel for DataChannel {
 
 impl Drop for DataChannel {
     fn drop(&mut self) {
-        self.link.change(|peer| peer.sctp.close(self.id));
+        self.link.change(|peer| peer.sctp.close(self.id, now()));
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -35,6 +35,9 @@ const PACKET_BYTES: u32 = 1280 - 40 - 8 - 37;
 /// Most channels that the peer opened and nobody took. Guess.
 const INCOMING: usize = 256;
 
+/// How long the side that opened a channel has to close it, before the other does. Guess.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// The association has one path, and DTLS knows where it leads.
 const NOWHERE: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 5000));
 
@@ -48,7 +51,11 @@ pub(super) struct Sctp {
     /// Number 0 is agreed upon in advance.
     negotiated: bool,
     channels: BTreeMap<u16, Entry>,
-    incoming: VecDeque<u16>,
+    /// How many there have been.
+    serial: u64,
+    incoming: VecDeque<ChannelId>,
+    /// Channels of the peer's that nobody uses any more, and until when it has to close them.
+    leaving: VecDeque<(Instant, ChannelId)>,
     /// Of who waits for `incoming`.
     waiting: Option<Waker>,
     init: Init,
@@ -68,12 +75,36 @@ enum Init {
     Closed,
 }
 
-#[derive(Default)]
+/// A channel: its number, and which it is of those that have that number one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChannelId {
+    number: u16,
+    serial: u64,
+}
+
+/// The channel that both sides have without opening it.
+pub(super) const NEGOTIATED: ChannelId = ChannelId { number: 0, serial: 0 };
+
 struct Entry {
-    /// The peer opened it, and has not said what it is.
-    nameless: bool,
+    serial: u64,
+    stage: Stage,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The peer opened it, and has not said what it is.
+    Nameless,
+    Open,
+    /// The peer's; nobody here uses it any more.
+    Left,
+}
+
+impl Entry {
+    fn new(serial: u64, stage: Stage) -> Self {
+        Self { serial, stage, reader: None, writer: None }
+    }
 }
 
 impl Sctp {
@@ -90,7 +121,9 @@ impl Sctp {
             next: 0,
             negotiated,
             channels: BTreeMap::new(),
+            serial: 0,
             incoming: VecDeque::new(),
+            leaving: VecDeque::new(),
             waiting: None,
             init: Init::None,
             links: VecDeque::new(),
@@ -123,8 +156,8 @@ impl Sctp {
 
     /// Closes it.
     pub(super) fn close_init(&mut self) {
-        if let Init::Opening(id) | Init::Open(id) = self.init {
-            self.close(id);
+        if let Init::Opening(number) | Init::Open(number) = self.init {
+            self.reset(number);
         }
     }
 
@@ -156,15 +189,21 @@ impl Sctp {
         if let Some((_, association)) = &mut self.association {
             association.handle_timeout(now);
         }
+        while let Some((_, id)) = self.leaving.pop_front_if(|(until, _)| *until <= now) {
+            if self.entry(id).is_some() {
+                self.reset(id.number);
+            }
+        }
     }
 
     pub(super) fn timeout(&self) -> Option<Instant> {
-        self.association.as_ref().and_then(|(_, association)| association.poll_timeout())
+        let timeout = self.association.as_ref().and_then(|(_, association)| association.poll_timeout());
+        timeout.into_iter().chain(self.leaving.front().map(|(until, _)| *until)).min()
     }
 
     /// Packets for DTLS.
     pub(super) fn poll_packets(&mut self, now: Instant) -> Option<Vec<Bytes>> {
-        self.settle();
+        self.settle(now);
         let transmit =
             self.endpoint.poll_transmit().or_else(|| self.association.as_mut()?.1.poll_transmit(now))?;
         match transmit.payload {
@@ -174,7 +213,7 @@ impl Sctp {
     }
 
     /// Takes out what has happened.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Instant) {
         loop {
             let Some((handle, association)) = &mut self.association else { return };
             while let Some(event) = association.poll_endpoint_event() {
@@ -188,7 +227,7 @@ impl Sctp {
                 Event::HandshakeFailed { reason } | Event::AssociationLost { reason } => {
                     self.lose(reason.to_string());
                 }
-                Event::Stream(event) => self.on_stream(event),
+                Event::Stream(event) => self.on_stream(event, now),
                 _ => {}
             }
         }
@@ -198,27 +237,20 @@ impl Sctp {
         self.connected = true;
         self.links.push_back(Link::Connected);
         if self.negotiated {
-            // It may be there already, by the peer's first message.
-            self.create(0);
+            self.create(NEGOTIATED);
         }
         if self.init == Init::Wanted {
-            self.init = self.open(INIT_LABEL).map_or(Init::Closed, Init::Opening);
+            self.init = self.open(INIT_LABEL).map_or(Init::Closed, |id| Init::Opening(id.number));
         }
     }
 
-    fn on_stream(&mut self, event: StreamEvent) {
+    fn on_stream(&mut self, event: StreamEvent, now: Instant) {
         match event {
-            StreamEvent::Opened { id } | StreamEvent::Readable { id } => {
-                let nameless = Entry { nameless: true, ..Entry::default() };
-                let entry = self.channels.entry(id).or_insert(nameless);
-                self.wakers.extend(entry.reader.take());
-                if entry.nameless {
-                    self.greet(id);
-                } else if self.init == Init::Opening(id) {
-                    // Nothing but the acknowledgement comes there.
-                    let _ = self.read(id);
-                }
+            StreamEvent::Opened { id } => {
+                self.on_opened(id);
+                self.on_readable(id, now);
             }
+            StreamEvent::Readable { id } => self.on_readable(id, now),
             StreamEvent::BufferedAmountLow { id } | StreamEvent::Writable { id } => {
                 if let Some(entry) = self.channels.get_mut(&id) {
                     self.wakers.extend(entry.writer.take());
@@ -229,63 +261,112 @@ impl Sctp {
         }
     }
 
-    /// Reads what the peer's channel is.
-    fn greet(&mut self, id: u16) {
-        let Some(message) = self.read_any(id) else { return };
-        let label = (message.0 == Ppi::Dcep).then(|| dcep::open_label(&message.1)).flatten();
-        let Some(label) = label.filter(|_| self.incoming.len() < INCOMING) else {
-            tracing::debug!(id, "a peer's data channel is none, or one too many");
-            return self.close(id);
-        };
-        self.write(id, dcep::ACK, Ppi::Dcep);
-        if let Some(entry) = self.channels.get_mut(&id) {
-            entry.nameless = false;
-            if label != INIT_LABEL.as_bytes() {
-                self.incoming.push_back(id);
-                self.wakers.extend(self.waiting.take());
+    fn on_opened(&mut self, number: u16) {
+        if self.negotiated && !self.connected && number == NEGOTIATED.number {
+            // The peer's first message may come before the association is there.
+            self.create(NEGOTIATED);
+        }
+        if !self.channels.contains_key(&number) {
+            let id = self.next_id(number);
+            self.channels.insert(number, Entry::new(id.serial, Stage::Nameless));
+            if self.is_ours(number) {
+                tracing::debug!(number, "a peer opens a data channel of ours");
+                self.reset(number);
             }
         }
     }
 
+    fn on_readable(&mut self, number: u16, now: Instant) {
+        let Some(entry) = self.channels.get_mut(&number) else { return };
+        self.wakers.extend(entry.reader.take());
+        match entry.stage {
+            Stage::Nameless => self.greet(number, now),
+            Stage::Left => self.discard(number),
+            Stage::Open if self.init == Init::Opening(number) => {
+                // Nothing but the acknowledgement comes there.
+                let _ = self.read(number);
+            }
+            Stage::Open => {}
+        }
+    }
+
+    /// Reads what the peer's channel is.
+    fn greet(&mut self, number: u16, now: Instant) {
+        let Some(message) = self.read_any(number) else { return };
+        let label = (message.0 == Ppi::Dcep).then(|| dcep::open_label(&message.1)).flatten();
+        let Some(label) = label.filter(|_| self.incoming.len() < INCOMING) else {
+            tracing::debug!(number, "a peer's data channel is none, or one too many");
+            return self.reset(number);
+        };
+        self.write(number, dcep::ACK, Ppi::Dcep);
+        let Some(entry) = self.channels.get_mut(&number) else { return };
+        entry.stage = Stage::Open;
+        let id = ChannelId { number, serial: entry.serial };
+        if label == INIT_LABEL.as_bytes() {
+            return self.close(id, now);
+        }
+        self.incoming.push_back(id);
+        self.wakers.extend(self.waiting.take());
+    }
+
     /// Opens a channel; what is sent goes out behind its opening.
-    pub(super) fn open(&mut self, label: &str) -> Option<u16> {
+    pub(super) fn open(&mut self, label: &str) -> Option<ChannelId> {
         for _ in 0..u16::MAX / 2 {
-            let id = self.next;
-            self.next = match id.wrapping_add(2) {
+            let id = self.next_id(self.next);
+            self.next = match id.number.wrapping_add(2) {
                 // 65535 is no number of a stream.
                 65535 => 1,
                 0 => 2,
                 next => next,
             };
-            if !self.channels.contains_key(&id) && self.create(id) {
-                self.write(id, &dcep::open(label), Ppi::Dcep);
+            if !self.channels.contains_key(&id.number) && self.create(id) {
+                self.write(id.number, &dcep::open(label), Ppi::Dcep);
                 return Some(id);
             }
         }
         None
     }
 
-    /// A stream of this number, ours or the peer's.
-    fn create(&mut self, id: u16) -> bool {
+    fn next_id(&mut self, number: u16) -> ChannelId {
+        self.serial += 1;
+        ChannelId { number, serial: self.serial }
+    }
+
+    /// Whether it is for us to open channels of this number, and so to use it again.
+    fn is_ours(&self, number: u16) -> bool {
+        number % 2 == self.next % 2
+    }
+
+    /// A stream that both know of, or that we open. Not while one of its number is being closed.
+    fn create(&mut self, id: ChannelId) -> bool {
         let Some((_, association)) = &mut self.association else { return false };
-        let opened = association.open_stream(id, Ppi::Binary);
-        if !matches!(opened, Ok(_) | Err(sctp_proto::Error::ErrStreamAlreadyExist)) {
+        let opened = association.open_stream(id.number, Ppi::Binary).map(drop);
+        let is_there = id == NEGOTIATED && opened == Err(sctp_proto::Error::ErrStreamAlreadyExist);
+        if opened.is_err() && !is_there {
             return false;
         }
-        if let Ok(mut stream) = association.stream(id) {
-            let _ = stream.set_buffered_amount_low_threshold(SEND_BYTES / 2);
-        }
-        self.channels.insert(id, Entry::default());
+        self.channels.entry(id.number).or_insert(Entry::new(id.serial, Stage::Open));
+        self.set_mark(id.number);
         true
     }
 
+    /// Sets below how much the writer is woken.
+    fn set_mark(&mut self, number: u16) {
+        if let Some(Ok(mut stream)) = self.association.as_mut().map(|(_, all)| all.stream(number)) {
+            let _ = stream.set_buffered_amount_low_threshold(SEND_BYTES / 2);
+        }
+    }
+
+    /// The channel, unless the peer has closed it.
+    fn entry(&mut self, id: ChannelId) -> Option<&mut Entry> {
+        self.channels.get_mut(&id.number).filter(|entry| entry.serial == id.serial)
+    }
+
     /// The next channel that the peer opened.
-    pub(super) fn poll_incoming(&mut self, context: &Context<'_>) -> Poll<u16> {
+    pub(super) fn poll_incoming(&mut self, context: &Context<'_>) -> Poll<ChannelId> {
         while let Some(id) = self.incoming.pop_front() {
-            if self.channels.contains_key(&id) {
-                if let Some(Ok(mut stream)) = self.association.as_mut().map(|(_, all)| all.stream(id)) {
-                    let _ = stream.set_buffered_amount_low_threshold(SEND_BYTES / 2);
-                }
+            if self.entry(id).is_some() {
+                self.set_mark(id.number);
                 return Poll::Ready(id);
             }
         }
@@ -294,12 +375,16 @@ impl Sctp {
     }
 
     /// The next message of a channel; `None` when it is closed.
-    pub(super) fn poll_message(&mut self, id: u16, context: &Context<'_>) -> Poll<Option<Bytes>> {
-        if let Some(message) = self.read(id) {
+    pub(super) fn poll_message(&mut self, id: ChannelId, context: &Context<'_>) -> Poll<Option<Bytes>> {
+        if self.entry(id).is_none() {
+            return Poll::Ready(None);
+        }
+        if let Some(message) = self.read(id.number) {
             return Poll::Ready(Some(message));
         }
-        match self.channels.get_mut(&id) {
-            Some(entry) if self.lost.is_none() => {
+        let is_lost = self.lost.is_some();
+        match self.entry(id) {
+            Some(entry) if !is_lost => {
                 entry.reader = Some(context.waker().clone());
                 Poll::Pending
             }
@@ -308,12 +393,9 @@ impl Sctp {
     }
 
     /// Ready when little waits to be acknowledged.
-    pub(super) fn poll_ready(&mut self, id: u16, context: &Context<'_>) -> Poll<Result<(), Closed>> {
-        let buffered = self.buffered(id);
-        let Some(entry) = self.channels.get_mut(&id) else { return Poll::Ready(Err(Closed)) };
-        if self.lost.is_some() {
-            return Poll::Ready(Err(Closed));
-        }
+    pub(super) fn poll_ready(&mut self, id: ChannelId, context: &Context<'_>) -> Poll<Result<(), Closed>> {
+        let (buffered, is_lost) = (self.buffered(id.number), self.lost.is_some());
+        let Some(entry) = self.entry(id).filter(|_| !is_lost) else { return Poll::Ready(Err(Closed)) };
         if buffered < SEND_BYTES {
             return Poll::Ready(Ok(()));
         }
@@ -321,17 +403,39 @@ impl Sctp {
         Poll::Pending
     }
 
-    pub(super) fn send(&mut self, id: u16, message: &[u8]) {
-        self.write(id, message, Ppi::Binary);
+    pub(super) fn send(&mut self, id: ChannelId, message: &[u8]) {
+        if self.entry(id).is_some() {
+            self.write(id.number, message, Ppi::Binary);
+        }
     }
 
-    /// Closes a channel, once the peer has all that was sent on it.
-    pub(super) fn close(&mut self, id: u16) {
-        if self.channels.remove(&id).is_some()
-            && let Some(Ok(mut stream)) = self.association.as_mut().map(|(_, all)| all.stream(id))
+    /// Nobody uses the channel any more. Who opened it closes it, once the other has all that was sent on it.
+    ///
+    /// Its number may be used again when both directions are reset (RFC 8831, section 6.7), and only by who opened it.
+    /// libdatachannel uses it as soon as we have reset ours, while `sctp_proto` answers libdatachannel's reset with
+    /// another, which would end the new channel.
+    pub(super) fn close(&mut self, id: ChannelId, now: Instant) {
+        let is_ours = self.is_ours(id.number);
+        let Some(entry) = self.entry(id) else { return };
+        if is_ours {
+            return self.reset(id.number);
+        }
+        entry.stage = Stage::Left;
+        self.leaving.push_back((now + GRACE, id));
+        self.discard(id.number);
+    }
+
+    fn reset(&mut self, number: u16) {
+        if self.channels.remove(&number).is_some()
+            && let Some(Ok(mut stream)) = self.association.as_mut().map(|(_, all)| all.stream(number))
         {
             let _ = stream.close();
         }
+    }
+
+    /// What nobody reads must not fill the receive buffer.
+    fn discard(&mut self, number: u16) {
+        while self.read_any(number).is_some() {}
     }
 
     /// Whether the peer has all that was sent.
@@ -409,3 +513,6 @@ fn transport() -> TransportConfig {
         .with_rto_initial_ms(500)
         .with_rto_min_ms(400)
 }
+
+#[cfg(test)]
+mod tests;

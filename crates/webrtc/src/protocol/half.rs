@@ -53,7 +53,7 @@ pub struct Received {
 pub struct Halves {
     read: ReadHalf,
     write: WriteHalf,
-    /// The FIN of the peer came; it may come while we are [`ReadHalf::Stopped`] too.
+    /// The FIN of the peer came, which it may while we are [`ReadHalf::Stopped`] too, or none will come.
     fin: bool,
 }
 
@@ -121,6 +121,7 @@ impl Halves {
         if !matches!(self.write, WriteHalf::Acknowledged | WriteHalf::Stopped) {
             self.write = WriteHalf::Broken;
         }
+        self.fin = true;
     }
 
     /// Ends the write half.
@@ -156,6 +157,11 @@ impl Halves {
     /// Whether the channel can be closed without loss.
     pub fn is_done(&self) -> bool {
         self.read != ReadHalf::Open && !matches!(self.write, WriteHalf::Open | WriteHalf::Finished)
+    }
+
+    /// Whether a FIN may still come: who was told to stop may finish all the same, and wait for its acknowledgement.
+    pub fn owes_ack(&self) -> bool {
+        self.read == ReadHalf::Stopped && !self.fin
     }
 }
 
@@ -209,6 +215,20 @@ mod tests {
             Received { data: Bytes::from_static(b"hi"), reply: Some(Flag::FinAck) }
         );
         assert!(halves.on_frame(Frame::of_data(Bytes::from_static(b"late"))).data.is_empty());
+    }
+
+    #[test]
+    fn a_fin_that_comes_late_is_acknowledged() {
+        let mut halves = Halves::default();
+        assert_eq!(halves.finish(), Some(Flag::Fin));
+        assert_eq!(flag(&mut halves, Flag::FinAck), None);
+        assert_eq!(halves.abandon(), Some(Flag::StopSending));
+        assert!(halves.is_done() && halves.owes_ack());
+        let mut closed = halves.clone();
+        closed.on_closed();
+        assert!(!closed.owes_ack());
+        assert_eq!(flag(&mut halves, Flag::Fin), Some(Flag::FinAck));
+        assert!(halves.is_done() && !halves.owes_ack());
     }
 
     #[test]
