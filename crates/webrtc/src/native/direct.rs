@@ -205,6 +205,8 @@ struct Listening {
     incoming: mpsc::Receiver<Incoming>,
     events: VecDeque<Event>,
     closed: bool,
+    /// Woken when it is closed from outside.
+    waker: Option<Waker>,
 }
 
 impl Listening {
@@ -227,6 +229,7 @@ impl Listening {
             incoming,
             events: VecDeque::new(),
             closed: false,
+            waker: None,
         };
         if listening.interfaces.is_none() {
             let listen_addr = listening.address(address.ip());
@@ -248,6 +251,9 @@ impl Listening {
     fn close(&mut self, reason: Result<(), Error>) {
         self.closed = true;
         self.events.push_back(TransportEvent::ListenerClosed { listener_id: self.id, reason });
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 
     fn on_interface(&mut self, event: IfEvent) {
@@ -285,6 +291,7 @@ impl futures::Stream for Listening {
             if self.closed {
                 return Poll::Ready(None);
             }
+            self.waker = Some(context.waker().clone());
             match self.incoming.poll_recv(context) {
                 Poll::Ready(Some(incoming)) => return Poll::Ready(Some(self.on_incoming(incoming))),
                 Poll::Ready(None) => {
@@ -307,5 +314,38 @@ impl futures::Stream for Listening {
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport").field("listeners", &self.listeners.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::poll_fn;
+    use libp2p::Transport as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_a_listener_hears_of_its_removal() {
+        let mut transport = Transport::new(Config::new(Keypair::generate_ed25519()));
+        let id = ListenerId::next();
+        let address = "/ip4/127.0.0.1/udp/0/webrtc-direct".parse().expect("an address");
+        transport.listen_on(id, address).expect("a free port");
+        let mut is_removed = false;
+        let closed = poll_fn(|context| {
+            loop {
+                match Pin::new(&mut transport).poll(context) {
+                    Poll::Ready(TransportEvent::ListenerClosed { listener_id, .. }) => {
+                        return Poll::Ready(listener_id);
+                    }
+                    Poll::Ready(_) => {}
+                    Poll::Pending => break,
+                }
+            }
+            if !std::mem::replace(&mut is_removed, true) {
+                assert!(transport.remove_listener(id));
+            }
+            Poll::Pending
+        });
+        assert_eq!(timeout(Duration::from_secs(5), closed).await, Ok(id));
     }
 }
