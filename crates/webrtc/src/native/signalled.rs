@@ -23,7 +23,7 @@ use crate::{
     protocol::{CANDIDATES, Credentials, Description, Link as Event, Role, SdpError, Setup},
 };
 
-/// Most addresses of our own that a peer is told. Guess.
+/// Most addresses of our own that a peer is told, public ones first. Guess.
 const ADDRESSES: usize = 16;
 
 /// The port of a STUN server that names none.
@@ -34,7 +34,8 @@ const STUN_PORT: u16 = 3478;
 pub struct Native {
     /// Of these the STUN servers are asked for our public address; TURN is not spoken here.
     pub servers: Vec<IceServer>,
-    /// Connects over loopback as well, which a machine without any other address does anyway.
+    /// Connects over loopback as well, which a machine without any other address does anyway. Otherwise no loopback
+    /// address of a peer's is tried: it would be a service of this machine.
     pub loopback: bool,
 }
 
@@ -80,6 +81,8 @@ pub struct Signalled {
     setup: Setup,
     /// Candidates of the peer, so far.
     candidates: usize,
+    /// We have told of a loopback address of our own.
+    loopback: bool,
 }
 
 impl Signalled {
@@ -91,12 +94,13 @@ impl Signalled {
         peer.set_local(Credentials { ufrag: hex(random::<4>()), password: hex(random::<16>()) });
         Self {
             connection: Connection { link: Link::new(peer) },
-            config,
             certificate,
             role,
             mid: "0".into(),
             setup: Setup::ActPass,
             candidates: 0,
+            loopback: addresses(config.loopback).is_ok_and(|all| all.iter().any(IpAddr::is_loopback)),
+            config,
         }
     }
 
@@ -184,6 +188,7 @@ impl Signalled {
             && !is_local
             && !ip.is_unspecified()
             && !ip.is_multicast()
+            && (self.loopback || !ip.to_canonical().is_loopback())
     }
 }
 
@@ -261,12 +266,25 @@ fn addresses(loopback: bool) -> io::Result<Vec<IpAddr>> {
         IpAddr::V6(ip) => !ip.is_unicast_link_local(),
     };
     let all = all.into_iter().map(|interface| interface.ip()).filter(usable);
-    let (near, mut far): (Vec<_>, Vec<_>) = all.partition(IpAddr::is_loopback);
+    Ok(choose(all.collect(), loopback))
+}
+
+/// Those through which most peers may come, first.
+fn choose(all: Vec<IpAddr>, loopback: bool) -> Vec<IpAddr> {
+    let (near, mut far): (Vec<_>, Vec<_>) = all.into_iter().partition(IpAddr::is_loopback);
+    far.sort_by_key(is_private);
     if loopback || far.is_empty() {
         far.extend(near);
     }
     far.truncate(ADDRESSES);
-    Ok(far)
+    far
+}
+
+fn is_private(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    }
 }
 
 /// Asks the STUN servers where others see us.
@@ -309,6 +327,33 @@ fn stun_server(url: &str) -> Option<(&str, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peer_hears_of_public_addresses_first() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let bridges = (0..20).map(|i| ip(&format!("172.17.{i}.1")));
+        let all: Vec<_> = [ip("127.0.0.1")].into_iter().chain(bridges).chain([ip("192.0.2.1")]).collect();
+        let chosen = choose(all, true);
+        assert_eq!((chosen[0], chosen.len()), (ip("192.0.2.1"), ADDRESSES));
+        assert_eq!(choose(vec![ip("127.0.0.1")], false), [ip("127.0.0.1")], "there is no other");
+        let both = vec![ip("127.0.0.1"), ip("192.0.2.1")];
+        assert_eq!(choose(both.clone(), false), [ip("192.0.2.1")]);
+        assert_eq!(choose(both, true), [ip("192.0.2.1"), ip("127.0.0.1")]);
+    }
+
+    #[test]
+    fn a_peer_cannot_point_at_this_machine() {
+        let reaches = |loopback, text: &str| {
+            let mut signalled = Signalled::new(Native::default(), Role::Listener);
+            signalled.loopback = loopback;
+            let address = SocketAddr::new(text.parse().expect("an address"), 9);
+            signalled.reaches(&Candidate::host(address, Protocol::Udp).expect("a candidate"))
+        };
+        for loopback in ["127.0.0.1", "127.8.8.8", "::1"] {
+            assert!(!reaches(false, loopback) && reaches(true, loopback), "{loopback}");
+        }
+        assert!(reaches(false, "192.0.2.1"));
+    }
 
     #[test]
     fn stun_servers_are_named_by_urls() {
