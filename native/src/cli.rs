@@ -42,7 +42,8 @@ const EXAMPLES: &str = "Examples:
   braidcast relay                                  a relay on this machine
   braidcast subscribe news                         print what is published there
   braidcast publish news --text hello              say something
-  braidcast publish news --file photo.jpg          send a file";
+  braidcast publish news --file photo.jpg          send a file
+  braidcast keygen --topic-key --out room.key      the key of a closed topic, for its members";
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

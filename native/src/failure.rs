@@ -13,6 +13,11 @@ pub(crate) enum Failure {
          or wait longer with --timeout (now {timeout_secs} s)"
     )]
     Nobody { topic: String, relays: String, timeout_secs: u64 },
+    /// A relay answered, but no member of a closed topic.
+    #[error(
+        "no member of topic {topic:?} took the message in {timeout_secs} s: {why}; wait longer for a member with --timeout"
+    )]
+    NoMember { topic: String, timeout_secs: u64, why: String },
     /// No relay answered.
     #[error("cannot reach {relays}: {reason}; is `braidcast relay` running there? Name another with --relay")]
     Unreachable { relays: String, reason: String },
@@ -23,13 +28,13 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   0  done
   1  failure
   2  usage error
-  3  nobody subscribes to the topic
+  3  nobody subscribes to the topic, or no member of a closed one
   4  no relay can be reached";
 
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Nobody { .. } => 3,
+            Self::Nobody { .. } | Self::NoMember { .. } => 3,
             Self::Unreachable { .. } => 4,
         }
     }

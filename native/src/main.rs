@@ -6,7 +6,8 @@
 //! | `cmd/` | one file per command |
 //! | `relay/` | what the relay is besides a node: followed topics, HTTP pages |
 //! | `client` | how the other commands join through relays |
-//! | `identity` | the key file |
+//! | `identity`, `key_file` | the identity, and files with secrets |
+//! | `topic` | how a topic is spread, as options |
 //! | `output`, `sanitise` | what is printed, and what never is |
 //! | `failure` | exit codes |
 //! | `platform` | clocks and random numbers |
@@ -17,12 +18,14 @@ mod client;
 mod cmd;
 mod failure;
 mod identity;
+mod key_file;
 mod logging;
 mod output;
 mod platform;
 mod relay;
 mod sanitise;
 mod signal;
+mod topic;
 
 use std::process::ExitCode;
 

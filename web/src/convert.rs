@@ -1,8 +1,9 @@
 //! What crosses, and how. The TypeScript section at the end says the same for the other side.
 
 use braidcast_net::{
-    Config, Event, IceServer, Identity, Link, Message, Multiaddr, Path, Payload, PeerId, PeerInfo, Progress,
-    PublishError, PublishFailed, Published, StartError, Stopped, wire::TopicError,
+    CheckedParams, Config, Divide, Event, IceServer, Identity, Link, Message, MessageId, Mode, Multiaddr,
+    ParamsError, Path, Payload, PeerId, PeerInfo, Progress, PublishError, PublishFailed, Published, Secret,
+    StartError, Stopped, TopicParams, Verdict, machine::Duration, wire::TopicError,
 };
 use bytes::Bytes;
 use js_sys::Uint8Array;
@@ -49,6 +50,54 @@ impl Settings {
 impl From<Server> for IceServer {
     fn from(Server { urls, username, credential }: Server) -> Self {
         Self { urls, username, credential }
+    }
+}
+
+/// How a topic is spread; what is not given has its default.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TopicSettings {
+    key: Option<Vec<u8>>,
+    shard_factor: Option<usize>,
+    shard_multiplier_percent: Option<usize>,
+    threshold_percent: Option<usize>,
+    mesh_target: Option<usize>,
+    mesh_min: Option<usize>,
+    mesh_max: Option<usize>,
+    validate_within_ms: Option<u32>,
+}
+
+impl TopicSettings {
+    pub(crate) fn into_params(value: JsValue) -> Result<CheckedParams, Failure> {
+        let settings: Self = serde_wasm_bindgen::from_value(value)
+            .map_err(|error| Failure::new("INVALID", error.to_string()))?;
+        let mut params = TopicParams::default();
+        if let Some(key) = settings.key {
+            let secret = key.try_into().map_err(|key: Vec<u8>| {
+                Failure::new("INVALID", format!("key is {} bytes, expected 32", key.len()))
+            })?;
+            params.mode = Mode::Closed { secret: Secret(secret) };
+        }
+        params.shard_factor = settings.shard_factor;
+        params.shard_multiplier_percent = settings.shard_multiplier_percent;
+        params.threshold_percent = settings.threshold_percent.unwrap_or(params.threshold_percent);
+        params.verdict_within =
+            settings.validate_within_ms.map(|within| Duration::from_millis(within.into()));
+        Ok(params.with_mesh(settings.mesh_target, settings.mesh_min, settings.mesh_max).checked()?)
+    }
+}
+
+pub(crate) fn message_id(bytes: Vec<u8>) -> Result<MessageId, Failure> {
+    let refuse = |bytes: Vec<u8>| Failure::new("INVALID", format!("message id is {} bytes", bytes.len()));
+    bytes.try_into().map(MessageId).map_err(refuse)
+}
+
+/// Any other word ignores.
+pub(crate) fn parse_verdict(text: &str) -> Verdict {
+    match text {
+        "accept" => Verdict::Accept,
+        "reject" => Verdict::Reject,
+        _ => Verdict::Ignore,
     }
 }
 
@@ -107,6 +156,12 @@ impl From<TopicError> for Failure {
     }
 }
 
+impl From<ParamsError> for Failure {
+    fn from(error: ParamsError) -> Self {
+        Self::new("INVALID", error)
+    }
+}
+
 impl From<PublishFailed> for Failure {
     fn from(error: PublishFailed) -> Self {
         match error {
@@ -119,7 +174,8 @@ impl From<PublishFailed> for Failure {
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         match error {
-            PublishError::NoPeers { .. } => Self::new("NO_PEERS", error),
+            PublishError::NoPeers { .. } | PublishError::NoMembers { .. } => Self::new("NO_PEERS", error),
+            PublishError::NotSubscribed { .. } => Self::new("INVALID", error),
             PublishError::TooLong { len, limit } => {
                 Self { size: Some(len), limit: Some(limit), ..Self::new("TOO_LARGE", error) }
             }
@@ -171,6 +227,11 @@ enum JsEvent {
         id: String,
         topic: String,
     },
+    Outsider {
+        id: String,
+        topic: String,
+        why: &'static str,
+    },
     RelayConnected {
         address: String,
         peer_id: String,
@@ -203,6 +264,9 @@ impl From<Event> for JsEvent {
             Event::PeerDisconnected { id } => Self::PeerDisconnected { id: id.to_string() },
             Event::Joined { peer, topic } => Self::Joined { id: peer.to_string(), topic: topic.to_string() },
             Event::Left { peer, topic } => Self::Left { id: peer.to_string(), topic: topic.to_string() },
+            Event::Outsider { peer, topic, why } => {
+                Self::Outsider { id: peer.to_string(), topic: topic.to_string(), why: divide(why) }
+            }
             Event::RelayConnected { address, id } => {
                 Self::RelayConnected { address: address.to_string(), peer_id: id.to_string() }
             }
@@ -287,6 +351,14 @@ impl From<PeerInfo> for JsPeer {
     }
 }
 
+fn divide(why: Divide) -> &'static str {
+    match why {
+        Divide::OtherKey => "otherKey",
+        Divide::NoProof => "noProof",
+        Divide::NoKey => "noKey",
+    }
+}
+
 fn link(link: Link) -> &'static str {
     match link {
         Link::Relay => "relay",
@@ -337,6 +409,12 @@ export interface WasmSettings {
   maxMessageBytes?: number;
   iceServers: WasmIceServer[];
 }
+export interface WasmTopicSettings {
+  key?: Uint8Array;
+  shardFactor?: number; shardMultiplierPercent?: number; thresholdPercent?: number;
+  meshTarget?: number; meshMin?: number; meshMax?: number;
+  validateWithinMs?: number;
+}
 export interface WasmFailure { code: string; message: string; size?: number; limit?: number }
 export interface WasmPublished { id: string; peers: number }
 export interface WasmPeer {
@@ -379,6 +457,7 @@ export type WasmEvent =
   | { type: "peerDisconnected"; id: string }
   | { type: "joined"; id: string; topic: string }
   | { type: "left"; id: string; topic: string }
+  | { type: "outsider"; id: string; topic: string; why: "otherKey" | "noProof" | "noKey" }
   | { type: "relayConnected"; address: string; peerId: string }
   | { type: "relayLost"; address: string; error: string; retryInMs: number }
   | { type: "exhausted"; attempts: number; retryInMs: number }

@@ -12,8 +12,9 @@ use std::{cell::RefCell, future::poll_fn, panic, pin::Pin};
 use braidcast_net::{Content, Events, Identity, Node, Topic, rlnc::Engine};
 use futures::{FutureExt, StreamExt, stream::Peekable};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
 
-use crate::convert::{Failure, Settings};
+use crate::convert::{Failure, Settings, TopicSettings};
 
 /// One running node.
 #[wasm_bindgen]
@@ -51,6 +52,30 @@ impl WasmNode {
     /// Stops both.
     pub async fn unsubscribe(&self, topic: String) -> Result<(), Failure> {
         Ok(self.node.unsubscribe(Topic::new(topic)?).await?)
+    }
+
+    /// How a topic is spread from now on. Fails at once for what can never work.
+    pub fn configure(
+        &self,
+        topic: String,
+        #[wasm_bindgen(unchecked_param_type = "WasmTopicSettings")] settings: JsValue,
+    ) -> Result<js_sys::Promise, Failure> {
+        let (topic, params) = (Topic::new(topic)?, TopicSettings::into_params(settings)?);
+        let node = self.node.clone();
+        Ok(future_to_promise(async move {
+            node.configure(topic, params).await.map_err(Failure::from)?;
+            Ok(JsValue::UNDEFINED)
+        }))
+    }
+
+    /// What the application thinks of a message of a topic that was configured to be validated.
+    pub async fn judge(
+        &self,
+        id: Vec<u8>,
+        #[wasm_bindgen(unchecked_param_type = "\"accept\" | \"ignore\" | \"reject\"")] verdict: String,
+    ) -> Result<(), Failure> {
+        let (id, verdict) = (convert::message_id(id)?, convert::parse_verdict(&verdict));
+        Ok(self.node.judge(id, verdict).await?)
     }
 
     /// Spreads a message; answers when it is on its way.

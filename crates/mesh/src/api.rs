@@ -185,6 +185,16 @@ pub enum Event {
         /// Where.
         topic: Topic,
     },
+    /// `peer` and we take no part in a closed topic together: nothing of the topic goes to it or is taken from it. Told once
+    /// per link and cause; introductions and signalling go on.
+    Outsider {
+        /// Who.
+        peer: PeerId,
+        /// Where.
+        topic: Topic,
+        /// Why.
+        why: Divide,
+    },
     /// Other subscribers of `topic`, as signed peer records to be verified and dialled.
     Introduced {
         /// Where.
@@ -194,6 +204,17 @@ pub enum Event {
     },
     /// A decision of the machine, if [`Config::traces`] is set.
     Trace(Trace),
+}
+
+/// What keeps a peer and us from taking part in a closed topic together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Divide {
+    /// Its proof does not fit our key: one of the two keys is wrong.
+    OtherKey,
+    /// It would be a neighbour and has proved nothing: a relay or another node that has no key.
+    NoProof,
+    /// It asks for proof, and the topic is open here: we have no key.
+    NoKey,
 }
 
 /// How far a large message is.
@@ -228,8 +249,9 @@ pub struct Message {
     pub published: WallTime,
     /// The payload, verified against the publisher's signature.
     pub content: Content,
-    /// Until when [`Command::Judge`] is expected, if the topic's parameters want it; it may come at once or later. The
-    /// message is spread in the meantime, and no longer when the time is over.
+    /// Until when [`Command::Judge`] is expected, if the topic's parameters want it; it may come at once or later. A message
+    /// that travels in pieces is spread in the meantime, and no longer when the time is over; one that fits into its manifest
+    /// waits.
     pub judge_by: Option<Time>,
 }
 
@@ -239,6 +261,25 @@ pub enum PublishError {
     /// No neighbour subscribes to the topic.
     #[error("no connected peer subscribes to topic {topic:?}: wait for one, or check the topic's name")]
     NoPeers {
+        /// The topic.
+        topic: Topic,
+    },
+    /// The topic is closed, and no connected peer has proved to be a member.
+    #[error(
+        "no connected peer has proved to be a member of closed topic {topic:?}; {outsiders} subscribe without (relays, or \
+         peers with another key): wait for a direct link to a member, or compare keys"
+    )]
+    NoMembers {
+        /// The topic.
+        topic: Topic,
+        /// Connected peers that subscribe and are no members.
+        outsiders: usize,
+    },
+    /// The topic is closed, and we do not subscribe.
+    #[error(
+        "topic {topic:?} is closed: subscribe before you publish, only subscribers prove that they are members"
+    )]
+    NotSubscribed {
         /// The topic.
         topic: Topic,
     },

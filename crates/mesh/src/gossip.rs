@@ -35,7 +35,7 @@ impl Asked {
     }
 
     /// True when `peer` may be asked for the message now.
-    fn insert(&mut self, id: MessageId, peer: PeerId, now: Time) -> bool {
+    pub(crate) fn insert(&mut self, id: MessageId, peer: PeerId, now: Time) -> bool {
         if self.0.contains_key(&id) || self.0.len() >= ASKED_MAX {
             return false;
         }
@@ -154,15 +154,17 @@ impl Mesh {
             self.admits(peer, id)?;
             let Some(transfer) = self.transfers.get_mut(&id) else { continue };
             transfer.moved_at = now;
+            let is_inline = transfer.manifest.is_inline();
             let neighbour = transfer.neighbour(peer);
             neighbour.asked += 1;
             if neighbour.asked > RETRANSMISSIONS {
                 return Err(Offence::minor("message asked for more often than the limit"));
             }
             neighbour.push = Push::All;
-            if !neighbour.accounts.is_empty() {
-                // It may have come before the proof that lets us be heard.
+            if is_inline || !neighbour.accounts.is_empty() {
+                // It may have come before the proof, or the subscription, that lets us be heard, and all that followed.
                 neighbour.knows_manifest = false;
+                neighbour.accounts.iter_mut().for_each(|account| account.sent = 0);
             }
             self.enqueue(peer, id);
         }

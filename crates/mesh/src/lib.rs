@@ -44,7 +44,9 @@ mod transfer;
 mod verdict;
 mod wake;
 
-pub use api::{Command, Config, Content, Event, Message, Payload, Progress, Publish, PublishError, Verdict};
+pub use api::{
+    Command, Config, Content, Divide, Event, Message, Payload, Progress, Publish, PublishError, Verdict,
+};
 pub use frame::Frame;
 pub use mesh::Mesh;
 pub use params::{CheckedParams, Mode, ParamsError, Secret, TopicParams};

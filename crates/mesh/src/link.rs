@@ -9,7 +9,7 @@ use braidcast_machine::{Direction, Duration, Time};
 use braidcast_wire::{MessageId, Topic};
 use bytes::Bytes;
 
-use crate::{closed::shard::Partial, piece_set::PieceSet};
+use crate::{api::Divide, closed::shard::Partial, piece_set::PieceSet};
 
 /// A connected peer.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub(crate) struct Link {
     pub(crate) topics: BTreeSet<Topic>,
     /// Closed topics of which it proved to be a member.
     pub(crate) members: BTreeSet<Topic>,
+    /// What it sent before it proved to be a member.
+    pub(crate) early: Vec<MessageId>,
+    /// Of which closed topics the application was told that it is an outsider, and why.
+    pub(crate) told: BTreeSet<(Topic, Divide)>,
     /// What we ask it to prove membership with.
     pub(crate) nonce: Option<[u8; 32]>,
     /// What else it would like to publish to.
@@ -69,6 +73,8 @@ impl Link {
             direction,
             topics: BTreeSet::new(),
             members: BTreeSet::new(),
+            early: Vec::new(),
+            told: BTreeSet::new(),
             nonce: None,
             sought: BTreeSet::new(),
             record: None,

@@ -158,9 +158,10 @@ impl Mesh {
         }
     }
 
-    /// Topics that a connected peer subscribes to.
+    /// Topics in which a connected peer takes part: it subscribes, and is a member where the topic is closed here.
     pub fn topics_of(&self, peer: PeerId) -> impl Iterator<Item = &Topic> {
-        self.links.get(&peer).into_iter().flat_map(|link| &link.topics)
+        let topics = self.links.get(&peer).into_iter().flat_map(|link| &link.topics);
+        topics.filter(move |topic| self.is_admitted(peer, topic))
     }
 
     /// What is known of a peer's conduct, connected or not.
@@ -346,6 +347,10 @@ impl Mesh {
     /// Puts a message in a peer's queue and tells the host.
     pub(crate) fn enqueue(&mut self, peer: PeerId, message: MessageId) {
         let is_inline = self.transfers.get(&message).is_some_and(|transfer| transfer.manifest.is_inline());
+        if is_inline && self.pending.contains(message) {
+            // It goes on when the application accepts it.
+            return;
+        }
         if let Some(link) = self.links.get_mut(&peer)
             && link.enqueue(message, is_inline)
         {

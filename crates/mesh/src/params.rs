@@ -75,6 +75,15 @@ impl Default for TopicParams {
 }
 
 impl TopicParams {
+    /// With these bounds of the mesh. Those that are not given stay, but give way to `target`.
+    #[must_use]
+    pub fn with_mesh(mut self, target: Option<usize>, min: Option<usize>, max: Option<usize>) -> Self {
+        self.mesh_target = target.unwrap_or(self.mesh_target);
+        self.mesh_min = min.unwrap_or(self.mesh_min.min(self.mesh_target));
+        self.mesh_max = max.unwrap_or(self.mesh_max.max(self.mesh_target));
+        self
+    }
+
     /// Checks that they fit each other and the limits.
     pub fn checked(self) -> Result<CheckedParams, ParamsError> {
         let Self { mesh_min: min, mesh_target: target, mesh_max: max, .. } = self;
@@ -137,7 +146,7 @@ impl Deref for CheckedParams {
 pub enum ParamsError {
     /// The bounds of the mesh are out of order or beyond [`limits::PEERS`].
     #[error(
-        "mesh_min {min}, mesh_target {target}, mesh_max {max}: they must be 1 to {}, none below the one before",
+        "mesh minimum {min}, target {target}, maximum {max}: each must be from 1 to {}, and none below the one before",
         limits::PEERS
     )]
     Mesh {
@@ -150,8 +159,10 @@ pub enum ParamsError {
     },
     /// K is 0, or K + M is more than [`limits::PIECES`]. K is the longest messages' when it was not given.
     #[error(
-        "shard_factor and shard_multiplier make {k} source and {m} parity pieces: they must be 1 to {} together",
-        limits::PIECES
+        "shard factor and multiplier make {k} source and {m} parity pieces, the limit is 1 to {} together: choose a smaller \
+         factor or multiplier (without a factor, the longest messages have {} source pieces)",
+        limits::PIECES,
+        LONGEST_K
     )]
     Pieces {
         /// Source pieces.
@@ -160,13 +171,15 @@ pub enum ParamsError {
         m: usize,
     },
     /// Fewer pieces in all than sources.
-    #[error("shard_multiplier is {percent} %, the least is 100 %")]
+    #[error(
+        "shard multiplier is {percent} %, the least is 100 %: that many pieces in all for each hundred source pieces"
+    )]
     Multiplier {
         /// Given.
         percent: usize,
     },
     /// More than all pieces.
-    #[error("threshold is {percent} %, the most is 100 %")]
+    #[error("threshold is {percent} %, the most is 100 %: it is a share of the source pieces")]
     Threshold {
         /// Given.
         percent: usize,
@@ -230,7 +243,8 @@ mod tests {
         assert_eq!(error, ParamsError::Pieces { k: 128, m: 130 });
         assert_eq!(
             alloc::string::ToString::to_string(&error),
-            "shard_factor and shard_multiplier make 128 source and 130 parity pieces: they must be 1 to 256 together"
+            "shard factor and multiplier make 128 source and 130 parity pieces, the limit is 1 to 256 together: choose a \
+             smaller factor or multiplier (without a factor, the longest messages have 128 source pieces)"
         );
         assert_eq!(
             refused(|params| params.shard_multiplier_percent = Some(300)),
@@ -249,6 +263,18 @@ mod tests {
             refused(|params| params.threshold_percent = 101),
             Some(ParamsError::Threshold { percent: 101 })
         );
+    }
+
+    #[test]
+    fn a_target_moves_the_bounds_that_were_not_given() {
+        let mesh = |target, min, max| {
+            let params = TopicParams::default().with_mesh(target, min, max);
+            (params.mesh_min, params.mesh_target, params.mesh_max)
+        };
+        assert_eq!(mesh(None, None, None), (6, 8, 12));
+        assert_eq!(mesh(Some(4), None, None), (4, 4, 12));
+        assert_eq!(mesh(Some(20), Some(2), None), (2, 20, 20));
+        assert_eq!(mesh(None, Some(9), Some(7)), (9, 8, 7), "which is refused");
     }
 
     #[test]

@@ -52,6 +52,9 @@ impl Mesh {
             return Ok(());
         }
         let (manifest, payload) = self.accept(peer, &frame, now).inspect_err(|offence| {
+            if *offence == OUTSIDER {
+                return self.on_early(peer, id);
+            }
             // Its signature and payload are not in its id: what is wrong with this copy must not hide a good one.
             if offence.points == 0 {
                 self.seen.insert(id, now);

@@ -1,8 +1,8 @@
 //! The application's word on a message: accept, ignore or reject.
 //!
-//! A message is spread while it waits for it, as its pieces were before it was whole: what lets it pass is the
-//! publisher's signature. So a verdict ends the spreading here, and a rejection tells on the publisher, not on the
-//! neighbours that passed it on.
+//! A message that fits into its manifest waits for it. One in pieces is spread meanwhile, as its pieces were before it was
+//! whole: what lets them pass is the publisher's signature. So a verdict ends the spreading here, and a rejection tells on the
+//! publisher, not on the neighbours that passed it on.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
@@ -55,7 +55,9 @@ impl Mesh {
     /// Too late, twice, or for a message that nobody asked about, it is nothing.
     pub(crate) fn on_verdict(&mut self, id: MessageId, verdict: Verdict, now: Time) {
         let Some(Awaited { publisher, .. }) = self.pending.0.remove(&id) else { return };
-        if verdict != Verdict::Accept {
+        if verdict == Verdict::Accept {
+            self.offer(id);
+        } else {
             self.outbox.trace(Trace::Refused { id, verdict });
             self.drop_transfer(id);
         }

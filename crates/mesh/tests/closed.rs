@@ -4,7 +4,8 @@ mod node;
 
 use braidcast_machine::{Duration, Input, Offence, Output};
 use braidcast_mesh::{
-    CheckedParams, Command, Config, Event, Frame, Mode, Refusal, Secret, TopicParams, Trace,
+    CheckedParams, Command, Config, Divide, Event, Frame, Mode, PublishError, Refusal, Secret, TopicParams,
+    Trace,
     frame::{self, Body},
 };
 use node::{Node, Said, graft, peer, prune, send, subscriptions, topic};
@@ -50,6 +51,10 @@ fn joined(other: u8) -> Said {
     Output::Event(Event::Joined { peer: peer(other), topic: topic() })
 }
 
+fn outsider(other: u8, why: Divide) -> Said {
+    Output::Event(Event::Outsider { peer: peer(other), topic: topic(), why })
+}
+
 fn offence(rule: &'static str) -> Offence {
     Offence::minor(rule)
 }
@@ -72,6 +77,58 @@ fn who_holds_another_secret_is_no_neighbour() {
     let wrong = Output::Offence { peer: peer(2), offence: offence("proof of membership does not verify") };
     assert!(of_one.contains(&wrong));
     assert_eq!(one.mesh.neighbours(&topic()).count() + two.mesh.neighbours(&topic()).count(), 0);
+    assert_eq!(one.mesh.topics_of(peer(2)).count(), 0);
+    assert!(
+        of_one.contains(&outsider(2, Divide::OtherKey)) && of_two.contains(&outsider(1, Divide::OtherKey))
+    );
+    // Told once, however often it tries.
+    let proof = frames(&of_two, 1).into_iter().find(|body| matches!(body, Body::Proof(_)));
+    assert_eq!(one.receive(2, proof.expect("2 tried to prove its membership")), [wrong]);
+    let error = PublishError::NoMembers { topic: topic(), outsiders: 1 };
+    assert!(one.publish(b"hello").contains(&Output::Event(Event::Refused { ticket: 9, error })));
+}
+
+#[test]
+fn who_has_no_key_is_told_so_by_the_first_challenge() {
+    let (mut one, mut two) = (member(1, 7), Node::new(2));
+    two.subscribe();
+    let (of_one, of_two) = meet(&mut one, &mut two);
+    let told = |said: &[Said], what: Said| said.iter().filter(|&said| *said == what).count();
+    assert_eq!(told(&of_two, outsider(1, Divide::NoKey)), 1);
+    // It takes us for a subscriber like any other, and grafts us.
+    assert!(of_two.contains(&joined(1)));
+    assert_eq!(told(&of_one, outsider(2, Divide::NoProof)), 1);
+    assert!(of_one.iter().all(|said| !matches!(said, Output::Offence { .. })), "{of_one:?}");
+}
+
+#[test]
+fn to_publish_in_a_closed_topic_takes_a_subscription() {
+    let mut node = Node::with(1, Config { topic: params(7), ..Config::default() });
+    let error = PublishError::NotSubscribed { topic: topic() };
+    assert_eq!(node.publish(b"hello"), [Output::Event(Event::Refused { ticket: 9, error })]);
+    node.subscribe();
+    let error = PublishError::NoMembers { topic: topic(), outsiders: 0 };
+    assert_eq!(node.publish(b"hello"), [Output::Event(Event::Refused { ticket: 9, error })]);
+}
+
+#[test]
+fn another_key_makes_members_of_those_who_hold_it() {
+    let (mut one, mut two) = (member(1, 7), member(2, 8));
+    meet(&mut one, &mut two);
+    let changed = two.handle(Input::Command(Command::Configure(topic(), params(7))));
+    let (mut to_one, mut to_two) = (frames(&changed, 1), Vec::new());
+    let (mut of_one, mut of_two) = (Vec::new(), Vec::new());
+    while !to_one.is_empty() || !to_two.is_empty() {
+        let one_said: Vec<Said> = to_one.drain(..).flat_map(|body| one.receive(2, body)).collect();
+        let two_said: Vec<Said> = to_two.drain(..).flat_map(|body| two.receive(1, body)).collect();
+        (to_one, to_two) = (frames(&two_said, 1), frames(&one_said, 2));
+        (of_one, of_two) = ([of_one, one_said].concat(), [of_two, two_said].concat());
+    }
+    assert!(of_one.contains(&joined(2)) && of_two.contains(&joined(1)));
+    // And it unmakes them.
+    let left = Output::Event(Event::Left { peer: peer(2), topic: topic() });
+    assert!(one.handle(Input::Command(Command::Configure(topic(), params(9)))).contains(&left));
+    assert_eq!(one.mesh.topics_of(peer(2)).count(), 0);
 }
 
 #[test]
@@ -82,6 +139,8 @@ fn an_outsider_can_neither_graft_nor_send_nor_ask() {
     let said = one.receive(3, subscriptions(&["t"], &[]));
     assert!(matches!(&frames(&said, 3)[..], [Body::Challenge(_)]), "{said:?}");
     let refused = Output::Event(Event::Trace(Trace::GraftRefused { peer: peer(3), why: Refusal::Outsider }));
+    let told = outsider(3, Divide::NoProof);
+    assert_eq!(one.receive(3, graft()), [refused.clone(), send(3, prune(60_000)), told]);
     assert_eq!(one.receive(3, graft()), [refused, send(3, prune(60_000))]);
     one.tick(Duration::from_secs(10));
     assert_eq!(one.mesh.neighbours(&topic()).collect::<Vec<_>>(), [peer(2)]);
@@ -105,6 +164,45 @@ fn is_message(said: &Said) -> bool {
     matches!(said, Output::Event(Event::Message(_)))
 }
 
+/// Control and bulk frames are on streams of their own: what is published as soon as a member is known may come before our
+/// proof.
+#[test]
+fn a_message_that_comes_before_the_proof_is_asked_for_after_it() {
+    for len in [100, 20_000] {
+        let (mut one, mut two) = (member(1, 7), member(2, 7));
+        let (mut to_one, mut to_two) = (frames(&two.connect(1), 1), frames(&one.connect(2), 2));
+        let (mut early, mut late) = (Vec::new(), Vec::new());
+        while !to_one.is_empty() || !to_two.is_empty() {
+            let two_said: Vec<Said> = to_two.drain(..).flat_map(|body| two.receive(1, body)).collect();
+            if two_said.contains(&joined(1)) {
+                two.publish(&vec![5; len]);
+                early = two.pull(1);
+            }
+            to_one.extend(frames(&two_said, 1));
+            // Control frames stay in order.
+            let at = to_one.iter().position(|body| matches!(body, Body::Proof(_)) || !late.is_empty());
+            late.extend(to_one.split_off(at.unwrap_or(to_one.len())));
+            to_two = to_one.drain(..).flat_map(|body| frames(&one.receive(2, body), 2)).collect();
+        }
+        let outsider = Output::Offence {
+            peer: peer(2),
+            offence: offence("message of a closed topic, from who is no member"),
+        };
+        assert!(one.receive_frame(2, early[0].clone()).contains(&outsider));
+        let mut said: Vec<Said> = late.into_iter().flat_map(|proof| one.receive(2, proof)).collect();
+        let mut is_there = false;
+        for _ in 0..20 {
+            let mut of_two = two.tick(Duration::from_millis(10));
+            of_two.extend(frames(&said, 2).into_iter().flat_map(|body| two.receive(1, body)));
+            said = one.tick(Duration::from_millis(10));
+            said.extend(frames(&of_two, 1).into_iter().flat_map(|body| one.receive(2, body)));
+            said.extend(two.pull(1).into_iter().flat_map(|frame| one.receive_frame(2, frame)));
+            is_there |= said.iter().any(is_message);
+        }
+        assert!(is_there, "{len} bytes");
+    }
+}
+
 /// What 2 answered to 1 is of no use to 3, nor back to 2.
 #[test]
 fn a_proof_convinces_only_whom_it_is_for_and_only_of_its_maker() {
@@ -117,7 +215,7 @@ fn a_proof_convinces_only_whom_it_is_for_and_only_of_its_maker() {
         to.receive(from, subscriptions(&["t"], &[]));
         let wrong =
             Output::Offence { peer: peer(from), offence: offence("proof of membership does not verify") };
-        assert_eq!(to.receive(from, proof.clone()), [wrong]);
+        assert_eq!(to.receive(from, proof.clone()), [outsider(from, Divide::OtherKey), wrong]);
     }
 }
 
@@ -127,9 +225,11 @@ fn closing_a_topic_lets_go_of_everybody_who_cannot_prove_membership() {
     assert_eq!(node.mesh.neighbours(&topic()).count(), 1);
     let said = node.handle(Input::Command(Command::Configure(topic(), params(7))));
     assert!(matches!(frames(&said, 2).last(), Some(Body::Challenge(_))), "{said:?}");
+    assert!(said.contains(&Output::Event(Event::Left { peer: peer(2), topic: topic() })), "{said:?}");
     assert_eq!(node.mesh.neighbours(&topic()).count(), 0);
     let open = TopicParams::default().checked().expect("they fit");
-    node.handle(Input::Command(Command::Configure(topic(), open)));
+    let said = node.handle(Input::Command(Command::Configure(topic(), open)));
+    assert!(said.contains(&joined(2)), "{said:?}");
     node.tick(Duration::from_secs(70));
     assert_eq!(node.mesh.neighbours(&topic()).count(), 1);
 }

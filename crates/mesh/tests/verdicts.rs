@@ -97,7 +97,11 @@ fn an_accepted_message_is_told_of_and_served() {
         let (mut bob, message) = heard(payload);
         assert_eq!(message.judge_by, Some(bob.now.time + Duration::from_secs(2)));
         assert!(!is_told(&mut bob), "not before the verdict");
-        assert_eq!(judge(&mut bob, &message, Verdict::Accept), []);
+        // Pieces went on before there was anything to judge.
+        assert_eq!(serves(&mut bob, &message), message.content.payload.len() > 4096);
+        assert!(bob.pull(3).is_empty(), "nor on its own, without a lane");
+        judge(&mut bob, &message, Verdict::Accept);
+        assert_eq!(!bob.pull(3).is_empty(), message.content.payload.len() <= 4096, "it goes on by itself");
         assert!(serves(&mut bob, &message));
         for _ in 0..3 {
             bob.pass(Duration::from_secs(1));
@@ -118,8 +122,20 @@ fn an_ignored_message_is_no_longer_served_and_nobody_is_blamed() {
 }
 
 #[test]
+fn a_small_message_that_is_not_accepted_goes_to_nobody() {
+    for verdict in [Verdict::Ignore, Verdict::Reject] {
+        let (mut bob, message) = heard(b"hello");
+        assert!(!serves(&mut bob, &message));
+        judge(&mut bob, &message, verdict);
+        assert!(!serves(&mut bob, &message) && bob.pull(3).is_empty());
+        let points = if verdict == Verdict::Reject { 30 } else { 0 };
+        assert_eq!(bob.mesh.conduct(peer(1)).points, points);
+    }
+}
+
+#[test]
 fn silence_until_the_deadline_is_to_ignore() {
-    let (mut bob, message) = heard(b"hello");
+    let (mut bob, message) = heard(&[7; 10_000]);
     bob.pass(Duration::from_secs(1));
     assert!(serves(&mut bob, &message));
     // It is seen to at the next heartbeat.

@@ -49,6 +49,10 @@ use crate::{
 /// Most records of peers that are given to be kept.
 const ACQUAINTANCES: usize = 16;
 
+/// How long a stopping node goes on, so that it has said what it has: that it holds the message that it was waiting for. Guess:
+/// announcements wait for 5 ms.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// How long a stopping node waits for its connections to close.
 const CLOSING: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -234,6 +238,15 @@ impl Driver {
 
     /// Closes every connection, so that the peers need not find out by themselves.
     async fn close(&mut self) {
+        if self.hub().routes().next().is_some() {
+            let run = poll_fn(|context| {
+                while let Poll::Ready(Some(event)) = self.swarm.poll_next_unpin(context) {
+                    self.on_swarm(event);
+                }
+                Poll::<()>::Pending
+            });
+            select(run, Delay::new(LAST_WORDS).fuse()).await;
+        }
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             // Gone meanwhile is as good.
@@ -446,6 +459,9 @@ impl Driver {
             mesh::Event::Reached { id, peers, of } => self.inbox.push(Event::Reached { id, peers, of }),
             mesh::Event::Joined { peer, topic } => self.inbox.push(Event::Joined { peer, topic }),
             mesh::Event::Left { peer, topic } => self.inbox.push(Event::Left { peer, topic }),
+            mesh::Event::Outsider { peer, topic, why } => {
+                self.inbox.push(Event::Outsider { peer, topic, why });
+            }
             mesh::Event::Introduced { records, .. } => self.on_introduced(records),
             mesh::Event::Trace(_) => {}
         }
@@ -584,8 +600,8 @@ impl Driver {
         let link = route.map(|route| self.link(id, route));
         let is_direct = matches!(link, Some(Link::Direct | Link::Relay));
         let obstacle = || match platform::handicap() {
+            _ if self.swarm.behaviour().hub.is_banned(id) => path::Obstacle::Banned.to_string(),
             Some(handicap) => handicap.into(),
-            None if self.swarm.behaviour().hub.is_banned(id) => path::Obstacle::Banned.to_string(),
             None => self.introductions.obstacle(net_id(id), self.room()).to_string(),
         };
         let obstacle = (!is_direct).then(obstacle);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use braidcast_core::{
-    mesh::{Message, Progress},
+    mesh::{Divide, Message, Progress},
     wire::{MessageId, PeerId, Topic},
 };
 use futures::Stream;
@@ -41,7 +41,7 @@ pub enum Event {
         /// Who.
         id: PeerId,
     },
-    /// A connected peer subscribed to a topic.
+    /// A connected peer subscribed to a topic, and has proved to be a member if we closed it.
     Joined {
         /// Who.
         peer: PeerId,
@@ -54,6 +54,16 @@ pub enum Event {
         peer: PeerId,
         /// Where.
         topic: Topic,
+    },
+    /// A connected peer and we take no part in a closed topic together: nothing of it goes to that peer or is taken from it.
+    /// Told once per link and cause; introductions and signalling go on.
+    Outsider {
+        /// Who.
+        peer: PeerId,
+        /// Where.
+        topic: Topic,
+        /// Why.
+        why: Divide,
     },
     /// A configured relay answers and speaks our protocol.
     RelayConnected {

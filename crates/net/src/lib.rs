@@ -61,7 +61,10 @@ mod websocket;
 
 pub use braidcast_core::{
     machine,
-    mesh::{self, CheckedParams, Content, Message, Payload, Progress, PublishError, TopicParams, Verdict},
+    mesh::{
+        self, CheckedParams, Content, Divide, Message, Mode, ParamsError, Payload, Progress, PublishError,
+        Secret, TopicParams, Verdict,
+    },
     rlnc,
     wire::{self, Identity, MessageId, PeerId, Topic},
 };

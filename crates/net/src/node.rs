@@ -153,7 +153,7 @@ pub struct PeerInfo {
     pub agent: String,
     /// Latest round trip of libp2p's ping, in milliseconds.
     pub rtt_ms: Option<f64>,
-    /// Topics that it subscribes to and that we know of as well.
+    /// Topics in which it takes part, of those that we know of as well: subscribed, and a member where we closed one.
     pub topics: Vec<Topic>,
     /// True when it dialled us.
     pub inbound: bool,

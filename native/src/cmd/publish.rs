@@ -9,15 +9,16 @@ use std::{
 };
 
 use anyhow::Context as _;
-use braidcast_net::{Content, Event, Events, Node, PublishError, PublishFailed, Published, Topic};
+use braidcast_net::{Content, Divide, Event, Events, Node, PublishError, PublishFailed, Published};
 use serde_json::json;
 
 use crate::{
-    cli::{self, Format},
+    cli::Format,
     client::Join,
     failure::{EXIT_CODES, Failure},
     output::{note, print_line},
     sanitise,
+    topic::TopicArgs,
 };
 
 /// Somebody may have subscribed that we were not told about as such.
@@ -30,11 +31,12 @@ const RETRY: Duration = Duration::from_millis(250);
 #[command(after_help = format!("Examples:
   braidcast publish news --text hello
   braidcast publish photos --file holiday.jpg
-  date | braidcast publish news --relay https://relay.example.org\n\n{EXIT_CODES}"))]
+  date | braidcast publish news --relay https://relay.example.org
+  braidcast publish room --text hello --mode closed --key-file room.key
+  braidcast publish films --file film.mp4 --shard-factor 64 --shard-multiplier 1.5\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
-    /// The topic's name
-    #[arg(value_parser = cli::topic)]
-    topic: Topic,
+    #[command(flatten)]
+    topic: TopicArgs,
     /// What to say
     #[arg(long, value_name = "TEXT", conflicts_with = "file")]
     text: Option<String>,
@@ -61,7 +63,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let content = content(&args)?;
     let bytes = content.payload.len();
+    let params = args.topic.params()?;
     let (node, events) = args.join.start().await?;
+    args.topic.configure(&node, params).await?;
+    if args.topic.is_closed() {
+        // Only subscribers prove that they are members.
+        node.subscribe(args.topic.topic.clone()).await?;
+    }
     let outcome = send(&args, &node, events, content).await;
     node.stop().await;
     let sent = outcome?;
@@ -74,7 +82,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         ),
         Format::Json => json!({
             "id": sent.published.id.to_string(),
-            "topic": args.topic.as_str(),
+            "topic": args.topic.topic.as_str(),
             "peers": sent.published.peers,
             "reached": sent.reached,
             "bytes": bytes,
@@ -153,7 +161,8 @@ struct Sent {
 }
 
 async fn send(args: &Args, node: &Node, mut events: Events, content: Content) -> anyhow::Result<Sent> {
-    let mut attempt = Attempt { args, node, content, published: None, connected: false, reason: None };
+    let mut attempt =
+        Attempt { args, node, content, published: None, connected: false, reason: None, outsider: None };
     let timeout = tokio::time::sleep(Duration::from_secs(args.timeout));
     let mut timeout = std::pin::pin!(timeout);
     let mut retry = tokio::time::interval(RETRY);
@@ -179,13 +188,23 @@ struct Attempt<'a> {
     connected: bool,
     /// Why no relay answers.
     reason: Option<String>,
+    /// Who might have taken it, and why not.
+    outsider: Option<String>,
 }
 
 impl Attempt<'_> {
     async fn on_event(&mut self, event: Event) -> anyhow::Result<Option<Sent>> {
         match event {
             Event::RelayConnected { .. } => self.connected = true,
-            Event::Joined { topic, .. } if topic == self.args.topic => self.publish().await?,
+            Event::Joined { topic, .. } if topic == self.args.topic.topic => self.publish().await?,
+            Event::Outsider { peer, why, .. } => {
+                let said = self.args.topic.outsider(peer, why);
+                tracing::info!("{said}");
+                // A key that is wrong says more than a relay without one.
+                if why != Divide::NoProof || self.outsider.is_none() {
+                    self.outsider = Some(said);
+                }
+            }
             Event::RelayLost { address, error, .. } => {
                 let error = sanitise::line(&error);
                 tracing::warn!(relay = %address, %error, "not connected, trying again");
@@ -205,9 +224,9 @@ impl Attempt<'_> {
         if self.published.is_some() {
             return Ok(());
         }
-        match self.node.publish(self.args.topic.clone(), self.content.clone()).await {
+        match self.node.publish(self.args.topic.topic.clone(), self.content.clone()).await {
             Ok(published) => self.published = Some(published),
-            Err(PublishFailed::Refused(PublishError::NoPeers { .. })) => {}
+            Err(PublishFailed::Refused(PublishError::NoPeers { .. } | PublishError::NoMembers { .. })) => {}
             Err(failed) => return Err(failed.into()),
         }
         Ok(())
@@ -222,8 +241,11 @@ impl Attempt<'_> {
                 peers(offered)
             ),
             None if self.connected => {
-                let topic = self.args.topic.to_string();
-                Failure::Nobody { topic, relays, timeout_secs: secs }.into()
+                let topic = self.args.topic.topic.to_string();
+                match self.outsider.clone() {
+                    Some(why) => Failure::NoMember { topic, timeout_secs: secs, why }.into(),
+                    None => Failure::Nobody { topic, relays, timeout_secs: secs }.into(),
+                }
             }
             None => {
                 let reason = self.reason.clone().unwrap_or_else(|| format!("no answer in {secs} s"));

@@ -1,19 +1,23 @@
 //! `braidcast relay`
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
+    str::FromStr,
     sync::Arc,
 };
 
 use anyhow::Context as _;
-use braidcast_net::{Config, Multiaddr, Node, StartError, wire::limits};
+use braidcast_net::{
+    CheckedParams, Config, Mode, Multiaddr, Node, StartError, Topic, TopicParams, wire::limits,
+};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    cli::{Format, directory, message_bytes},
+    cli::{self, Format, directory, message_bytes},
     client, identity,
     output::print_line,
     platform,
@@ -25,7 +29,7 @@ use crate::{
         metrics::{Counters, Metrics},
         well_known,
     },
-    signal,
+    signal, topic,
 };
 
 /// Run a relay: the door through which browsers find each other.
@@ -38,6 +42,7 @@ use crate::{
   braidcast relay --app www/dist
   braidcast relay --listen /ip4/0.0.0.0/tcp/4040 --listen /ip4/0.0.0.0/udp/4040/quic-v1 \\
       --listen /ip4/0.0.0.0/tcp/4041/ws --external /dns4/relay.example.org/tcp/443/wss
+  braidcast relay --closed-topic room=room.key
 
 Behind a reverse proxy that passes the Host header on, add --allow-host relay.example.org.
 HTTP pages: / (the app), /health, /metrics, /.well-known/braidcast")]
@@ -81,11 +86,36 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "BRAIDCAST_MAX_TOPICS", default_value_t = TOPICS,
         value_parser = clap::value_parser!(u32).range(1..=i64::from(TOPICS)))]
     max_topics: u32,
+    /// A closed topic to carry, and the file with its key; more than one is allowed. Without, the relay introduces the members
+    /// of closed topics and carries nothing of theirs
+    #[arg(long, value_name = "TOPIC=FILE", env = "BRAIDCAST_CLOSED_TOPIC", value_delimiter = ',')]
+    closed_topic: Vec<ClosedTopic>,
     #[command(flatten)]
     circuits: circuits::CircuitArgs,
     /// How to print the addresses
     #[arg(long, value_enum, default_value_t = Format::Text, env = "BRAIDCAST_OUTPUT")]
     output: Format,
+}
+
+/// A closed topic that the relay is to be a member of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ClosedTopic {
+    topic: Topic,
+    key_file: PathBuf,
+}
+
+impl FromStr for ClosedTopic {
+    type Err = String;
+
+    /// At the last `=`: a topic's name may have one, a file's seldom does.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (topic, file) = text.rsplit_once('=').ok_or("expected TOPIC=FILE")?;
+        if file.is_empty() {
+            return Err("expected TOPIC=FILE, the file with the topic's key".into());
+        }
+        let topic = cli::topic(topic).map_err(|error| error.to_string())?;
+        Ok(Self { topic, key_file: file.into() })
+    }
 }
 
 /// A peer listens to no more subscriptions of another, the relay's among them.
@@ -101,6 +131,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => identity::default_data_dir("--data-dir")?,
     };
     let config = config(&args, identity::load_or_create(&data_dir)?);
+    let closed_topics = closed_topics(&args)?;
     let listener = bind(args.http).await?;
     let http = listener.local_addr()?;
     let agent = config.agent.clone();
@@ -115,7 +146,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         counters: counters.clone(),
         started: platform::now(),
     };
-    let follow = Follow::new(args.max_topics as usize, follow::GRACE);
+    let kept = closed_topics.keys().cloned().collect();
+    for (topic, params) in closed_topics {
+        node.configure(topic.clone(), params).await?;
+        node.subscribe(topic).await?;
+    }
+    let follow = Follow::new(args.max_topics as usize, follow::GRACE, kept);
     let mut following = tokio::spawn(follow::run(node.clone(), events, follow, counters.clone()));
 
     announce(&args, &node, http).await?;
@@ -143,6 +179,18 @@ fn config(args: &Args, identity: braidcast_net::Identity) -> Config {
     // Nobody here reads messages; one at a time passes through.
     config.inbox_bytes = args.max_message_bytes;
     config
+}
+
+/// Reads the keys. Everybody may be a neighbour, as in the topics that the relay follows.
+fn closed_topics(args: &Args) -> anyhow::Result<BTreeMap<Topic, CheckedParams>> {
+    let params = |closed: &ClosedTopic| {
+        let mode = Mode::Closed { secret: topic::secret(&closed.key_file, "--closed-topic")? };
+        let params = TopicParams { mode, ..TopicParams::default() };
+        let mesh_max = args.max_peers as usize;
+        let params = params.with_mesh(None, None, Some(mesh_max.max(TopicParams::default().mesh_target)));
+        Ok((closed.topic.clone(), params.checked()?))
+    };
+    args.closed_topic.iter().map(params).collect()
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -3,15 +3,15 @@
 use std::{path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
-use braidcast_net::{Event, Events, Message, Multiaddr, Node, Topic};
+use braidcast_net::{Event, Events, Message, Multiaddr, Node};
 use serde_json::json;
 
 use crate::{
-    cli,
     client::Join,
     failure::{EXIT_CODES, Failure},
     output::{self, note, print_line},
     sanitise, signal,
+    topic::TopicArgs,
 };
 
 /// Print the messages of a topic as they arrive.
@@ -26,11 +26,11 @@ use crate::{
 #[command(after_help = format!("Examples:
   braidcast subscribe news
   braidcast subscribe news --relay https://relay.example.org --output json
-  braidcast subscribe photos --output files:inbox --count 1 --timeout 60\n\n{EXIT_CODES}"))]
+  braidcast subscribe photos --output files:inbox --count 1 --timeout 60
+  braidcast subscribe room --mode closed --key-file room.key\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
-    /// The topic's name
-    #[arg(value_parser = cli::topic)]
-    topic: Topic,
+    #[command(flatten)]
+    topic: TopicArgs,
     #[command(flatten)]
     join: Join,
     /// How to print: text, json, or files:DIR
@@ -67,8 +67,10 @@ impl FromStr for Sink {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stop = signal::stop()?;
+    let params = args.topic.params()?;
     let (node, events) = args.join.start().await?;
-    node.subscribe(args.topic.clone()).await?;
+    args.topic.configure(&node, params).await?;
+    node.subscribe(args.topic.topic.clone()).await?;
     let outcome = tokio::select! {
         outcome = receive(&args, &node, events) => outcome,
         () = stop => Ok(()),
@@ -114,7 +116,7 @@ struct SoFar {
 
 async fn on_event(args: &Args, node: &Node, so_far: &mut SoFar, event: Event) -> anyhow::Result<()> {
     match event {
-        Event::Message(message) if message.topic == args.topic => {
+        Event::Message(message) if message.topic == args.topic.topic => {
             so_far.messages += 1;
             deliver(&args.output, message).await?;
         }
@@ -130,6 +132,7 @@ async fn on_event(args: &Args, node: &Node, so_far: &mut SoFar, event: Event) ->
             note(&format!("relay {address}: {error}; trying again in {:.1} s", retry_in_ms as f64 / 1000.0));
             so_far.reason = Some(error);
         }
+        Event::Outsider { peer, why, .. } => note(&args.topic.outsider(peer, why)),
         Event::Lagged { messages } => {
             note(&format!("{messages} messages were lost: they came faster than they could be printed"));
         }
@@ -153,7 +156,7 @@ fn ready(args: &Args, node: &Node, relay: &Multiaddr) -> anyhow::Result<()> {
     match args.output {
         Sink::Json => print_line(&json!({ "ready": true, "peerId": peer, "relay": relay }).to_string())?,
         Sink::Text | Sink::Files(_) => {
-            note(&format!("listening to {:?} as {peer} through {relay}", args.topic.as_str()));
+            note(&format!("listening to {:?} as {peer} through {relay}", args.topic.topic.as_str()));
         }
     }
     Ok(())

@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use braidcast_net::{Event, Events, Node, PeerId, Stopped, Topic};
+use braidcast_net::{Divide, Event, Events, Node, PeerId, Stopped, Topic};
 
 use super::metrics::Counters;
-use crate::platform;
+use crate::{platform, sanitise};
 
 /// How long a topic is kept after its last peer left: a page that is reloaded finds its mesh as it was, and the newest
 /// messages are still there to be asked for.
@@ -33,6 +33,8 @@ pub(crate) enum Decision {
 pub(crate) struct Follow {
     max_topics: usize,
     grace: Duration,
+    /// Closed topics that the relay is a member of, and always subscribes to.
+    kept: BTreeSet<Topic>,
     topics: BTreeMap<Topic, Followed>,
     refused: u64,
     /// Some topic was refused that may fit when another is dropped.
@@ -44,12 +46,14 @@ struct Followed {
     peers: BTreeSet<PeerId>,
     /// When the last peer left, and the topic is dropped after a while.
     empty_since: Option<Instant>,
+    /// A peer asked for a proof of membership that the relay does not have.
+    is_closed: bool,
 }
 
 impl Follow {
-    /// Follows `max_topics` topics at most.
-    pub(crate) fn new(max_topics: usize, grace: Duration) -> Self {
-        Self { max_topics, grace, topics: BTreeMap::new(), refused: 0, waiting: false }
+    /// Follows `max_topics` topics at most, and leaves those of `kept` alone.
+    pub(crate) fn new(max_topics: usize, grace: Duration, kept: BTreeSet<Topic>) -> Self {
+        Self { max_topics, grace, kept, topics: BTreeMap::new(), refused: 0, waiting: false }
     }
 
     /// Topics followed now.
@@ -69,6 +73,9 @@ impl Follow {
 
     /// A peer subscribed. A topic without peers gives way to a new one.
     pub(crate) fn on_joined(&mut self, peer: PeerId, topic: &Topic) -> Vec<Decision> {
+        if self.kept.contains(topic) {
+            return Vec::new();
+        }
         if let Some(followed) = self.topics.get_mut(topic) {
             followed.peers.insert(peer);
             followed.empty_since = None;
@@ -84,7 +91,8 @@ impl Follow {
             self.topics.remove(&topic);
             decisions.push(Decision::Unsubscribe(topic));
         }
-        self.topics.insert(topic.clone(), Followed { peers: [peer].into(), empty_since: None });
+        self.topics
+            .insert(topic.clone(), Followed { peers: [peer].into(), empty_since: None, is_closed: false });
         decisions.push(Decision::Subscribe(topic.clone()));
         decisions
     }
@@ -94,6 +102,17 @@ impl Follow {
         if let Some(followed) = self.topics.get_mut(topic) {
             followed.retain(now, |present| present != peer);
         }
+    }
+
+    /// A member of a closed topic says that the relay is none. True the first time: whoever says so for an open topic changes
+    /// nothing but that.
+    pub(crate) fn on_closed(&mut self, topic: &Topic) -> bool {
+        self.topics.get_mut(topic).is_some_and(|followed| !std::mem::replace(&mut followed.is_closed, true))
+    }
+
+    /// Topics followed now that some peer holds for closed.
+    pub(crate) fn closed(&self) -> usize {
+        self.topics.values().filter(|followed| followed.is_closed).count()
     }
 
     /// Who is where, all of it: repairs what was missed.
@@ -162,6 +181,7 @@ pub(crate) async fn run(node: Node, mut events: Events, mut follow: Follow, coun
         }
         counters.topics.store(follow.len() as u64, Relaxed);
         counters.topics_refused.store(follow.refused(), Relaxed);
+        counters.topics_closed.store(follow.closed() as u64, Relaxed);
     }
 }
 
@@ -173,7 +193,14 @@ fn on_event(follow: &mut Follow, event: Event) -> Vec<Decision> {
             tracing::debug!(peer = %peer.id, address = %peer.address, agent = ?peer.agent, "peer connected");
         }
         Event::PeerDisconnected { id } => tracing::debug!(peer = %id, "peer disconnected"),
+        Event::Outsider { peer, topic, why: Divide::NoKey } => {
+            if follow.on_closed(&topic) {
+                let topic = sanitise::line(topic.as_str());
+                tracing::info!(%peer, topic, "closed: members are introduced, nothing is carried; see --closed-topic");
+            }
+        }
         Event::Exhausted { .. }
+        | Event::Outsider { .. }
         | Event::Lagged { .. }
         | Event::Message(_)
         | Event::Progress(_)
@@ -224,7 +251,7 @@ mod tests {
 
     #[test]
     fn follows_from_the_first_peer_until_a_while_after_the_last() {
-        let (mut follow, start) = (Follow::new(8, SECOND), platform::now());
+        let (mut follow, start) = (Follow::new(8, SECOND, BTreeSet::new()), platform::now());
         assert_eq!(follow.on_joined(ADA, &topic("a")), [subscribe("a")]);
         assert_eq!(follow.on_joined(ADA, &topic("a")), []);
         assert_eq!(follow.on_joined(BOB, &topic("a")), []);
@@ -240,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_comes_back_in_time_keeps_its_topic() {
-        let (mut follow, start) = (Follow::new(8, SECOND), platform::now());
+        let (mut follow, start) = (Follow::new(8, SECOND, BTreeSet::new()), platform::now());
         follow.on_joined(ADA, &topic("a"));
         follow.on_left(start, ADA, &topic("a"));
         assert_eq!(follow.on_joined(ADA, &topic("a")), []);
@@ -249,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_full_relay_drops_the_topic_that_is_empty_longest_and_else_refuses() {
-        let (mut follow, start) = (Follow::new(2, SECOND), platform::now());
+        let (mut follow, start) = (Follow::new(2, SECOND, BTreeSet::new()), platform::now());
         follow.on_joined(ADA, &topic("a"));
         follow.on_joined(ADA, &topic("b"));
         assert_eq!(follow.on_joined(BOB, &topic("c")), []);
@@ -266,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_census_repairs_what_was_missed() {
-        let (mut follow, start) = (Follow::new(8, SECOND), platform::now());
+        let (mut follow, start) = (Follow::new(8, SECOND, BTreeSet::new()), platform::now());
         follow.on_joined(ADA, &topic("a"));
         follow.on_joined(ADA, &topic("b"));
         let census = [(ADA, topic("b")), (BOB, topic("c"))].into();
@@ -276,8 +303,32 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_the_relay_is_a_member_of_is_left_alone() {
+        let (mut follow, start) = (Follow::new(1, SECOND, [topic("a")].into()), platform::now());
+        assert_eq!(follow.on_joined(ADA, &topic("a")), []);
+        follow.on_left(start, ADA, &topic("a"));
+        assert_eq!((follow.on_tick(start + 2 * SECOND), follow.len()), (Vec::new(), 0));
+        assert_eq!(follow.on_joined(ADA, &topic("b")), [subscribe("b")]);
+    }
+
+    #[test]
+    fn a_closed_topic_is_counted_once_and_followed_like_any_other() {
+        let (mut follow, start) = (Follow::new(8, SECOND, BTreeSet::new()), platform::now());
+        follow.on_joined(ADA, &topic("a"));
+        assert_eq!(
+            (follow.on_closed(&topic("a")), follow.on_closed(&topic("a")), follow.closed()),
+            (true, false, 1)
+        );
+        assert!(!follow.on_closed(&topic("z")));
+        assert_eq!(follow.on_joined(BOB, &topic("a")), []);
+        follow.on_census(start, &BTreeSet::new());
+        assert_eq!(follow.on_tick(start + 2 * SECOND), [unsubscribe("a")]);
+        assert_eq!(follow.closed(), 0);
+    }
+
+    #[test]
     fn a_stranger_to_a_topic_changes_nothing_by_leaving() {
-        let (mut follow, start) = (Follow::new(2, SECOND), platform::now());
+        let (mut follow, start) = (Follow::new(2, SECOND, BTreeSet::new()), platform::now());
         follow.on_joined(ADA, &topic("a"));
         follow.on_left(start, BOB, &topic("a"));
         follow.on_left(start, BOB, &topic("z"));

@@ -33,6 +33,8 @@ pub(crate) struct Counters {
     pub(crate) topics: AtomicU64,
     /// Times that a topic was not followed because there were too many.
     pub(crate) topics_refused: AtomicU64,
+    /// Topics followed now whose members take the relay for an outsider.
+    pub(crate) topics_closed: AtomicU64,
     /// HTTP connections open now.
     pub(crate) http_connections: AtomicU64,
     /// HTTP requests answered.
@@ -89,6 +91,11 @@ impl Collector for Snapshot {
             "topics_refused",
             "Topics not followed because of --max-topics",
             own.topics_refused.load(Relaxed),
+        )?;
+        page.gauge(
+            "topics_closed",
+            "Topics followed whose members let the relay carry nothing, see --closed-topic",
+            own.topics_closed.load(Relaxed),
         )?;
         page.counter("messages_received", "Messages that arrived whole and verified", stats.messages_in)?;
         page.bytes("delivered", "Payload of messages that arrived whole", stats.delivered_bytes)?;

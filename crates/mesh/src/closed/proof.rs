@@ -5,7 +5,9 @@ use braidcast_wire::{MessageId, PeerId, Topic};
 use bytes::Bytes;
 
 use crate::{
+    api::{Divide, Event, PublishError},
     frame::{self, Body},
+    link::Link,
     mesh::Mesh,
     params::{Mode, Secret},
 };
@@ -38,11 +40,15 @@ impl Mesh {
 
     pub(crate) fn on_challenge(&mut self, peer: PeerId, frame: &frame::Evidence) -> Result<(), Offence> {
         let (topic, nonce) = read(frame)?;
-        if let Mode::Closed { secret } = &self.params.of(&topic).mode
-            && self.overlay.is_subscribed(&topic)
-        {
-            let proof = mac(secret, self.identity.peer_id(), peer, &nonce, &topic);
-            self.send(peer, Body::Proof(evidence(&topic, proof.as_bytes())));
+        if !self.overlay.is_subscribed(&topic) {
+            return Ok(());
+        }
+        match &self.params.of(&topic).mode {
+            Mode::Open => self.tell_outsider(peer, &topic, Divide::NoKey),
+            Mode::Closed { secret } => {
+                let proof = mac(secret, self.identity.peer_id(), peer, &nonce, &topic);
+                self.send(peer, Body::Proof(evidence(&topic, proof.as_bytes())));
+            }
         }
         Ok(())
     }
@@ -60,12 +66,60 @@ impl Mesh {
         };
         // Compared in constant time.
         if mac(secret, peer, self.identity.peer_id(), nonce, &topic) != blake3::Hash::from(proof) {
+            self.tell_outsider(peer, &topic, Divide::OtherKey);
             return Err(Offence::minor("proof of membership does not verify"));
         }
         if link.topics.contains(&topic) && link.members.insert(topic.clone()) {
             self.admit(peer, topic, now);
+            self.ask_for_early(peer, now);
         }
         Ok(())
+    }
+
+    /// A message came before the proof, which travels on another stream.
+    pub(crate) fn on_early(&mut self, peer: PeerId, id: MessageId) {
+        let Some(link) = self.links.get_mut(&peer).filter(|link| link.nonce.is_some()) else { return };
+        if link.early.len() < EARLY_MAX && !link.early.contains(&id) {
+            link.early.push(id);
+        }
+    }
+
+    fn ask_for_early(&mut self, peer: PeerId, now: Time) {
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let mut early = core::mem::take(&mut link.early);
+        early.retain(|&id| !self.seen.contains(id) && self.asked.insert(id, peer, now));
+        if !early.is_empty() {
+            self.send(peer, Body::IWant(frame::Ids { ids: frame::pack(early) }));
+        }
+    }
+}
+
+impl Mesh {
+    /// Tells the application why a peer takes no part, once.
+    pub(crate) fn tell_outsider(&mut self, peer: PeerId, topic: &Topic, why: Divide) {
+        let Some(link) = self.links.get_mut(&peer).filter(|_| self.overlay.is_subscribed(topic)) else {
+            return;
+        };
+        if link.told.insert((topic.clone(), why)) {
+            self.outbox.event(Event::Outsider { peer, topic: topic.clone(), why });
+        }
+    }
+
+    /// Why nobody would get a message of ours.
+    pub(crate) fn nobody(&self, topic: &Topic) -> PublishError {
+        let topic = topic.clone();
+        match self.params.of(&topic).mode {
+            Mode::Open => PublishError::NoPeers { topic },
+            Mode::Closed { .. } if !self.overlay.is_subscribed(&topic) => {
+                PublishError::NotSubscribed { topic }
+            }
+            Mode::Closed { .. } => {
+                let is_outsider =
+                    |link: &&Link| link.topics.contains(&topic) && !link.members.contains(&topic);
+                let outsiders = self.links.values().filter(is_outsider).count();
+                PublishError::NoMembers { topic, outsiders }
+            }
+        }
     }
 }
 
@@ -87,5 +141,8 @@ fn read(frame: &frame::Evidence) -> Result<(Topic, [u8; 32]), Offence> {
     let bytes = (*frame.bytes).try_into().map_err(|_| Offence::fatal("nonce or proof is not 32 bytes"))?;
     Ok((topic, bytes))
 }
+
+/// Messages that a peer can have sent between knowing us and being known. Guess.
+const EARLY_MAX: usize = 16;
 
 pub(crate) const OUTSIDER: Offence = Offence::minor("message of a closed topic, from who is no member");

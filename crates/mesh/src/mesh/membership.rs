@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Mesh;
 use crate::{
-    api::Event,
+    api::{Divide, Event},
     frame::{self, Body},
     lane::Lane,
     link::Link,
@@ -46,16 +46,22 @@ impl Mesh {
         self.apply(changes);
         let leave = alloc::vec![topic.as_str().into()];
         self.tell_concerned(topic, &Body::Subscriptions(frame::Subscriptions { join: Vec::new(), leave }));
-        // Nor are we a member to them any more.
-        for (&peer, link) in &mut self.links {
-            if link.members.remove(topic) {
-                self.overlay.on_peer_left(peer, topic);
-            }
-        }
+        self.forget_members(topic);
         let is_over = |transfer: &Transfer| transfer.whole_at.is_none() && transfer.manifest.topic == *topic;
         let over: Vec<MessageId> =
             self.transfers.iter().filter(|(_, transfer)| is_over(transfer)).map(|(&id, _)| id).collect();
         over.into_iter().for_each(|id| self.drop_transfer(id));
+    }
+
+    /// Nor are we a member to them any more.
+    fn forget_members(&mut self, topic: &Topic) {
+        for (&peer, link) in &mut self.links {
+            link.told.retain(|(of, _)| of != topic);
+            if link.members.remove(topic) {
+                self.overlay.on_peer_left(peer, topic);
+                self.outbox.event(Event::Left { peer, topic: topic.clone() });
+            }
+        }
     }
 
     /// With another mode, we leave and come back, and so does everybody else as far as we are concerned.
@@ -63,15 +69,19 @@ impl Mesh {
         if self.params.of(&topic).mode == params.mode {
             return self.params.set(topic, params);
         }
-        let (is_open, was_subscribed) = (params.mode == Mode::Open, self.overlay.is_subscribed(&topic));
+        let (was_open, is_open) = (self.params.of(&topic).mode == Mode::Open, params.mode == Mode::Open);
+        let was_subscribed = self.overlay.is_subscribed(&topic);
         self.on_unsubscribe(&topic);
+        self.forget_members(&topic);
         self.params.set(topic.clone(), params);
         let knows = |link: &Link| link.topics.contains(&topic);
         for (&peer, link) in self.links.iter().filter(|(_, link)| knows(link)) {
             if is_open {
                 self.overlay.on_peer_joined(peer, link.direction, &topic);
-            } else {
+                self.outbox.event(Event::Joined { peer, topic: topic.clone() });
+            } else if was_open {
                 self.overlay.on_peer_left(peer, &topic);
+                self.outbox.event(Event::Left { peer, topic: topic.clone() });
             }
         }
         if was_subscribed {
@@ -219,6 +229,7 @@ impl Mesh {
         let topic = frame::topic(name).ok_or(Offence::fatal("topic name is empty or too long"))?;
         if !self.is_admitted(peer, &topic) {
             self.refuse(peer, &topic, Refusal::Outsider);
+            self.tell_outsider(peer, &topic, Divide::NoProof);
             return Ok(());
         }
         let was_neighbour = self.overlay.mesh(&topic).any(|neighbour| neighbour == peer);

@@ -47,7 +47,7 @@ impl Mesh {
         }
         match self.overlay.subscribers(&publish.topic).next() {
             Some(_) => Ok(()),
-            None => Err(PublishError::NoPeers { topic: publish.topic.clone() }),
+            None => Err(self.nobody(&publish.topic)),
         }
     }
 
@@ -57,7 +57,8 @@ impl Mesh {
         let (overlay, mut scene) = self.scene(now.time);
         let audience = overlay.audience(&topic, WIDE_PEERS, &mut scene);
         if audience.is_empty() {
-            return self.outbox.event(Event::Refused { ticket, error: PublishError::NoPeers { topic } });
+            let error = self.nobody(&topic);
+            return self.outbox.event(Event::Refused { ticket, error });
         }
         self.last_seqno = (self.last_seqno + 1).max(now.wall.0.saturating_mul(1000));
         let mut transfer = encode.finish(self.last_seqno, now.wall, &self.identity, &self.config);
