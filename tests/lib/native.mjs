@@ -1,6 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 import { required } from "./environment.mjs";
 import { Program, within } from "./process.mjs";
@@ -19,11 +21,13 @@ export class Relay {
   #program;
   #dataDir;
   #app;
+  #more;
   #listen;
   #http = "127.0.0.1:0";
 
-  static async start(t, { app = true, listen = "/ip4/127.0.0.1/tcp/0/ws" } = {}) {
+  static async start(t, { app = true, listen = "/ip4/127.0.0.1/tcp/0/ws", more = [] } = {}) {
     const relay = new Relay();
+    relay.#more = more;
     relay.#listen = listen;
     relay.#app = app ? ["--app", APP] : [];
     relay.#dataDir = await scratch(t);
@@ -53,7 +57,7 @@ export class Relay {
   }
 
   async #start() {
-    const args = ["relay", "--http", this.#http, ...this.#app, "--data-dir", this.#dataDir, "--listen", this.#listen];
+    const args = ["relay", "--http", this.#http, ...this.#app, "--data-dir", this.#dataDir, "--listen", this.#listen, ...this.#more];
     this.#program = new Program(required("BRAIDCAST_BIN"), [...args, "--output", "json"]);
     const ready = await this.#program.json("its first line", (line) => line.ready);
     this.peerId = ready.peerId;
@@ -66,12 +70,19 @@ export class Relay {
 }
 
 /** `braidcast subscribe TOPIC`, once a relay answers. */
-export async function subscribe(t, topic, relay, { output = "json" } = {}) {
-  const args = ["subscribe", topic, "--relay", relay, "--output", output];
+export async function subscribe(t, topic, relay, { output = "json", more = [] } = {}) {
+  const args = ["subscribe", topic, "--relay", relay, "--output", output, ...more];
   const program = new Program(required("BRAIDCAST_BIN"), args);
   t.after(() => program.stop("SIGKILL"));
   await program.line("an answer of the relay", (text) => text.includes('"ready":true') || text.includes("listening to"));
   return program;
+}
+
+/** Makes the key of a closed topic, as `braidcast keygen --topic-key` does: its file, and its text. */
+export async function topicKey(t) {
+  const file = join(await scratch(t), "topic.key");
+  await promisify(execFile)(required("BRAIDCAST_BIN"), ["keygen", "--topic-key", "--out", file]);
+  return { file, text: await readFile(file, "utf8") };
 }
 
 /** `braidcast publish TOPIC`, to its end. */

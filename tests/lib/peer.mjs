@@ -6,20 +6,20 @@ export const CROWD_MS = 2 * PATIENCE_MS;
 
 /** A page with one node of the npm package, which takes part in one topic. */
 export class Peer {
-  /** `init` runs in the page before anything else. */
-  static async open(t, context, relays, topic, { init } = {}) {
+  /** `init` runs in the page before anything else; `options` are the topic's. A `stranger` waits for nobody. */
+  static async open(t, context, relays, topic, { init, options, stranger } = {}) {
     if (init) await context.addInitScript(init);
     const peer = new Peer();
     const { page, complaints } = await packagePage(t, context);
     peer.page = page;
     peer.complaints = complaints;
-    await peer.start(relays, topic);
+    await peer.start(relays, topic, options, stranger);
     return peer;
   }
 
   /** Starts its node, as `open` does; again after a reload. */
-  async start(relays, topic) {
-    this.id = await this.page.evaluate(start, { relays, topic });
+  async start(relays, topic, options, stranger) {
+    this.id = await this.page.evaluate(start, { relays, topic, options, stranger });
   }
 
   /** Takes part in one more topic, in which it speaks from now on. */
@@ -50,6 +50,17 @@ export class Peer {
   /** Waits until `count` other pages are linked directly, or these are; their ids. */
   linked(to, ms) {
     return this.#wait(`direct links to ${to}`, linked, to, ms);
+  }
+
+  /** Waits until these take part in the topic. */
+  meetsThere(ids) {
+    const all = (ids) => heard.until(async () => (await node.peers()).filter(({ id, topics }) => ids.includes(id) && topics.includes(topic.name)).length === ids.length);
+    return this.#wait(`${ids} in the topic`, all, ids);
+  }
+
+  /** Waits until it is told that a peer takes no part with it; why. */
+  shuns(id) {
+    return this.#wait(`${id} to be an outsider`, (id) => heard.until(() => heard.outsiders.get(id)), id);
   }
 
   /** Waits for a direct link to somebody else than these. */
@@ -95,7 +106,7 @@ export class Peer {
   }
 }
 
-async function start({ relays, topic: name }) {
+async function start({ relays, topic: name, options, stranger }) {
   globalThis.braidcast ??= await import("/braidcast/index.js");
   const node = (globalThis.node = await braidcast.Braidcast.start({ relays }));
   const checks = new Set();
@@ -107,6 +118,7 @@ async function start({ relays, topic: name }) {
   globalThis.heard = {
     texts: new Set(),
     files: new Map(),
+    outsiders: new Map(),
     /** Settles with what `look` finds, now or after an event. */
     until: (look) =>
       new Promise((resolve, reject) => {
@@ -123,14 +135,18 @@ async function start({ relays, topic: name }) {
   };
   node.on("peer", check);
   node.on("relay", check);
+  node.on("outsider", ({ id, why }) => {
+    heard.outsiders.set(id, why);
+    check();
+  });
   globalThis.join = (name) => {
-    globalThis.topic = node.topic(name);
+    globalThis.topic = node.topic(name, options);
     topic.subscribe(async (message) => {
       if (message.name) heard.files.set(message.name, await sha256(message.bytes));
       else heard.texts.add(message.text());
       check();
     });
-    return topic.ready();
+    return stranger ? undefined : topic.ready();
   };
   await join(name);
   return node.id;

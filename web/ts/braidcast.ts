@@ -3,13 +3,17 @@ import { toContent, type Publishable } from "./content.js";
 import { Emitter } from "./emitter.js";
 import { Engine, type WasmSource } from "./engine.js";
 import { ConfigError, StoppedError, UnsupportedError } from "./errors.js";
+import { fromHex } from "./hex.js";
 import { toIceServers, type IceServer } from "./ice.js";
 import { keep, pageMemory, recall, type Memory } from "./memory.js";
 import { Message } from "./message.js";
+import { toSettings, type TopicOptions } from "./options.js";
+import { outsider } from "./outsider.js";
 import { resolveRelays } from "./relays.js";
 import { Subscriptions, type Sink } from "./subscriptions.js";
 import { Topic, type PublishOptions } from "./topic.js";
 import type { NodeEvents, Path, Peer, Published, Relay, Stats } from "./types.js";
+import { Validator } from "./validator.js";
 
 /** Longest payload unless said otherwise, in bytes. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
@@ -58,6 +62,9 @@ export class Braidcast {
   #acquaintances: readonly Uint8Array[];
   #keeping: ReturnType<typeof setTimeout> | undefined;
   readonly #subscriptions: Subscriptions;
+  readonly #validators = new Map<string, Validator>();
+  /** Closed topics, and how to leave those that this node has spoken in. */
+  readonly #closed = new Map<string, (() => void) | undefined>();
   readonly #pump: Promise<void>;
   /** Set once the node has ended. */
   #end: { error: Error | undefined } | undefined;
@@ -127,12 +134,17 @@ export class Braidcast {
   }
 
   /**
-   * The topic of this name, 1 to 256 bytes of UTF-8.
+   * The topic of this name, 1 to 256 bytes of UTF-8. With `options`, they hold from now on for all of the topic in this node;
+   * without, what was said before holds, or else the defaults. To change who takes part (`mode`, `key`) is to leave the topic
+   * and to come back.
    *
-   * @throws {InvalidError} for any other name.
+   * @throws {InvalidError} for any other name, and for options that can never work: its text has value, limit and what to do.
+   * @throws {StoppedError} {@link CrashedError} with options.
    */
-  topic(name: string): Topic {
-    return new Topic(name, this.#hub);
+  topic(name: string, options?: TopicOptions): Topic {
+    const topic = new Topic(name, this.#hub);
+    if (options) this.#configure(name, options);
+    return topic;
   }
 
   /** The connections to the configured relays as they are now. */
@@ -194,16 +206,46 @@ export class Braidcast {
     lagged: (topic: string) => this.#emitter.emit("lagged", { messages: 1, topic }),
   };
 
+  #configure(topic: string, options: TopicOptions): void {
+    this.#assertRunning();
+    const validator = Validator.of(options, (message, verdict) => this.#settle(message, verdict));
+    const settings = { ...toSettings(options), ...(validator && { validateWithinMs: validator.timeoutMs }) };
+    const configured = this.#engine.run(() => this.#wasm.configure(topic, settings));
+    // Fails only when the node has ended.
+    this.#engine.wait(() => configured).catch(() => {});
+    if (validator) this.#validators.set(topic, validator);
+    else this.#validators.delete(topic);
+    if (options.mode === "closed") return void this.#closed.set(topic, this.#closed.get(topic));
+    this.#closed.get(topic)?.();
+    this.#closed.delete(topic);
+  }
+
+  /** To speak in a closed topic takes a subscription, by which the members know each other. It lasts. */
+  #takePart(topic: string): void {
+    if (!this.#closed.has(topic) || this.#closed.get(topic)) return;
+    this.#closed.set(topic, this.#hub.subscribe(topic, { push() {}, end() {} }));
+  }
+
+  #settle(message: Message, verdict: "accept" | "ignore" | "reject"): void {
+    if (this.#end) return;
+    this.#wait(() => this.#wasm.judge(fromHex(message.id)!, verdict)).catch(() => {});
+    if (verdict === "accept") this.#subscriptions.deliver(message);
+  }
+
   async #publish(topic: string, data: Publishable, options: PublishOptions): Promise<Published> {
     options.signal?.throwIfAborted();
     const pending = toContent(data, options, this.#maxMessageBytes);
     const { bytes, contentType, name } = pending instanceof Promise ? await pending : pending;
     options.signal?.throwIfAborted();
+    this.#assertRunning();
+    this.#takePart(topic);
     return this.#wait(() => this.#wasm.publish(topic, bytes, contentType, name));
   }
 
   async #ready(topic: string, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
+    this.#assertRunning();
+    this.#takePart(topic);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const abort = () => reject(signal?.reason);
     signal?.addEventListener("abort", abort);
@@ -259,8 +301,10 @@ export class Braidcast {
 
   #dispatch(event: WasmEvent): void {
     switch (event.type) {
-      case "message":
-        return this.#subscriptions.deliver(new Message(event));
+      case "message": {
+        const validator = this.#validators.get(event.topic);
+        return validator ? validator.push(new Message(event)) : this.#subscriptions.deliver(new Message(event));
+      }
       case "progress": {
         const { type: _, ...progress } = event;
         return this.#emitter.emit("progress", { direction: event.from === this.id ? "out" : "in", ...progress });
@@ -275,6 +319,8 @@ export class Braidcast {
       case "joined":
       case "left":
         return this.#emitter.emit("peer", event);
+      case "outsider":
+        return this.#emitter.emit("outsider", outsider(event));
       case "relayConnected":
         return this.#relay({ state: "connected", address: event.address, peerId: event.peerId });
       case "relayLost": {

@@ -24,7 +24,8 @@ export class BraidcastError extends Error {
   }
 }
 
-/** No connected peer subscribes to the topic; nothing was sent. `topic.ready()` waits for one. */
+/** No connected peer subscribes to the topic, or none is known to be a member of a closed one; nothing was sent.
+ * `topic.ready()` waits for one. */
 export class NoPeersError extends BraidcastError {
   constructor(message: string) {
     super("NO_PEERS", message);

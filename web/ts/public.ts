@@ -4,6 +4,8 @@ export * from "./errors.js";
 export type { IceServer } from "./ice.js";
 export type { Memory } from "./memory.js";
 export type { Message } from "./message.js";
+export type { TopicOptions } from "./options.js";
 export type { QueueLimits } from "./queue.js";
 export type { MessagesOptions, PublishOptions, Topic } from "./topic.js";
 export type * from "./types.js";
+export type { ValidatorOptions, Verdict } from "./validator.js";

@@ -80,9 +80,9 @@ export class Topic implements AsyncIterable<Message> {
 
   /**
    * Sends to every subscriber but oneself. Resolves when the message is on its way to at least one neighbour;
-   * `reached` events of the node tell who has it.
+   * `reached` events of the node tell who has it. In a closed topic the node takes part from then on.
    *
-   * @throws {NoPeersError} when nobody who subscribes is connected: wait for `ready()`.
+   * @throws {NoPeersError} when nobody who subscribes is connected, or no member of a closed topic: wait for `ready()`.
    * @throws {TooLargeError} {@link InvalidError} {@link BusyError} {@link StoppedError} {@link CrashedError}
    */
   publish(data: Publishable, options: PublishOptions = {}): Promise<Published> {
@@ -90,7 +90,8 @@ export class Topic implements AsyncIterable<Message> {
   }
 
   /**
-   * Waits until a connected peer subscribes to this topic, so that `publish` finds someone. Subscribes meanwhile.
+   * Waits until a connected peer subscribes to this topic, so that `publish` finds someone. Subscribes meanwhile; in a closed
+   * topic, waits for a member, and takes part from then on.
    *
    * @throws {StoppedError} {@link CrashedError}, or the signal's reason.
    */

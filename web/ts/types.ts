@@ -10,7 +10,7 @@ export interface Peer {
   readonly agent: string;
   /** Latest round trip, once one was measured. */
   readonly rttMs: number | undefined;
-  /** Topics that it subscribes to, of those this node knows of. */
+  /** Topics in which it takes part, of those this node knows of: it subscribes, and is a member where this node closed one. */
   readonly topics: readonly string[];
   /** True when it dialled us. */
   readonly inbound: boolean;
@@ -95,12 +95,25 @@ export interface Stopped {
   readonly error: Error | undefined;
 }
 
+/** A connected peer and this node take no part in a closed topic together: nothing of it goes to that peer or is taken from it.
+ * Told once per link and cause. It may still introduce members to each other. */
+export interface Outsider {
+  readonly id: string;
+  readonly topic: string;
+  /** `otherKey`: its key is not ours, so one of the two is wrong. `noProof`: it would take part and proved nothing, as a relay
+   * that has no key. `noKey`: it wants a proof, and the topic is open here. */
+  readonly why: "otherKey" | "noProof" | "noKey";
+  /** The same for people, with what to do. */
+  readonly message: string;
+}
+
 /** What `node.on` can tell. */
 export interface NodeEvents {
   relay: Relay;
   peer: PeerChange;
   progress: Progress;
   reached: Reached;
+  outsider: Outsider;
   exhausted: Exhausted;
   lagged: Lagged;
   stopped: Stopped;
