@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use braidcast_net::{Topic, wire};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-use crate::{cmd, failure::EXIT_CODES};
+use crate::{cmd, config, failure::EXIT_CODES};
 
 /// Publish/subscribe for groups of browsers and native nodes over a network-coded peer mesh.
 #[derive(Debug, Parser)]
@@ -24,8 +24,24 @@ impl Cli {
     pub(crate) fn read() -> Self {
         // The values of somebody's environment do not belong in a help text.
         let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env_values(true));
-        let matches = Self::command().mut_subcommands(hide).get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let command = Self::command().mut_subcommands(hide);
+        let cli = Self::parse_with(command.clone());
+        let Command::Relay(cmd::relay::Args { config: Some(path), .. }) = &cli.command else { return cli };
+        let mut failed = None;
+        let command = command.mut_subcommand("relay", |relay| {
+            config::with_file(relay.clone(), path).unwrap_or_else(|error| {
+                failed = Some(error);
+                relay
+            })
+        });
+        match failed {
+            Some(error) => Self::command().error(clap::error::ErrorKind::InvalidValue, error).exit(),
+            None => Self::parse_with(command),
+        }
+    }
+
+    fn parse_with(command: clap::Command) -> Self {
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `cli` | the arguments, as `--help` shows them |
 //! | `cmd/` | one file per command |
 //! | `relay/` | what the relay is besides a node: followed topics, HTTP pages |
+//! | `config` | the relay's TOML file |
 //! | `client` | how the other commands join through relays |
 //! | `identity`, `key_file` | the identity, and files with secrets |
 //! | `topic` | how a topic is spread, as options |
@@ -16,6 +17,7 @@
 mod cli;
 mod client;
 mod cmd;
+mod config;
 mod failure;
 mod identity;
 mod key_file;

@@ -43,10 +43,15 @@ use crate::{
   braidcast relay --listen /ip4/0.0.0.0/tcp/4040 --listen /ip4/0.0.0.0/udp/4040/quic-v1 \\
       --listen /ip4/0.0.0.0/tcp/4041/ws --external /dns4/relay.example.org/tcp/443/wss
   braidcast relay --closed-topic room=room.key
+  braidcast relay --config relay.toml
 
 Behind a reverse proxy that passes the Host header on, add --allow-host relay.example.org.
 HTTP pages: / (the app), /health, /metrics, /.well-known/braidcast")]
 pub(crate) struct Args {
+    /// TOML file with values for the options below, by their names: max-peers = 200; the environment and the command line
+    /// overrule it
+    #[arg(long, value_name = "FILE", env = "BRAIDCAST_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
     /// Where to listen for peers, in place of the defaults; port 0 picks a free one
     #[arg(
         long,
