@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use braidcast_net::{CheckedParams, Divide, Mode, Node, PeerId, Secret, Topic, TopicParams};
+use braidcast_net::{CheckedParams, Divide, Mode, PeerId, Secret, Topic, TopicParams};
 use clap::ValueEnum;
 
 use crate::key_file::{self, KeyFileError, What};
@@ -12,10 +12,6 @@ use crate::key_file::{self, KeyFileError, What};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Topic")]
 pub(crate) struct TopicArgs {
-    /// The topic's name
-    #[arg(value_parser = crate::cli::topic)]
-    #[arg(value_name = "TOPIC")]
-    pub(crate) topic: Topic,
     /// Who takes part: anybody, or only who holds the key. The same at all nodes
     #[arg(long, value_enum, default_value_t = ModeName::Open, env = "BRAIDCAST_MODE")]
     mode: ModeName,
@@ -61,7 +57,7 @@ impl TopicArgs {
     }
 
     /// Reads the key, if there is one, and checks how the values fit each other.
-    pub(crate) fn params(&self) -> anyhow::Result<CheckedParams> {
+    pub(crate) fn params(&self, topic: &Topic) -> anyhow::Result<CheckedParams> {
         let mut params = TopicParams::default();
         params.mode = match (self.mode, &self.key_file) {
             (ModeName::Open, None) => Mode::Open,
@@ -80,17 +76,12 @@ impl TopicArgs {
         params.threshold_percent =
             self.threshold.map_or(params.threshold_percent, |Percent(percent)| percent);
         let params = params.with_mesh(self.mesh_target, self.mesh_min, self.mesh_max);
-        params.checked().with_context(|| format!("topic {:?}", self.topic.as_str()))
-    }
-
-    /// Says so to a node, before it subscribes or publishes.
-    pub(crate) async fn configure(&self, node: &Node, params: CheckedParams) -> anyhow::Result<()> {
-        Ok(node.configure(self.topic.clone(), params).await?)
+        params.checked().with_context(|| format!("topic {:?}", topic.as_str()))
     }
 
     /// What to tell of a peer that takes no part with us.
-    pub(crate) fn outsider(&self, peer: PeerId, why: Divide) -> String {
-        let name = self.topic.as_str();
+    pub(crate) fn outsider(&self, topic: &Topic, peer: PeerId, why: Divide) -> String {
+        let name = topic.as_str();
         match (why, &self.key_file) {
             (Divide::OtherKey, Some(path)) => format!(
                 "{peer} holds another key of topic {name:?} than {}: compare the two, one is wrong",

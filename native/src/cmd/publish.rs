@@ -9,11 +9,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use braidcast_net::{Content, Divide, Event, Events, Node, PublishError, PublishFailed, Published};
+use braidcast_net::{Content, Divide, Event, Events, Node, PublishError, PublishFailed, Published, Topic};
 use serde_json::json;
 
 use crate::{
-    cli::Format,
+    cli::{self, Format},
     client::Join,
     failure::{EXIT_CODES, Failure},
     output::{note, print_line},
@@ -35,8 +35,9 @@ const RETRY: Duration = Duration::from_millis(250);
   braidcast publish room --text hello --mode closed --key-file room.key
   braidcast publish films --file film.mp4 --shard-factor 64 --shard-multiplier 1.5\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
-    #[command(flatten)]
-    topic: TopicArgs,
+    /// The topic's name
+    #[arg(value_parser = cli::topic)]
+    topic: Topic,
     /// What to say
     #[arg(long, value_name = "TEXT", conflicts_with = "file")]
     text: Option<String>,
@@ -58,17 +59,19 @@ pub(crate) struct Args {
     /// How to print what was done
     #[arg(long, value_enum, default_value_t = Format::Text, env = "BRAIDCAST_OUTPUT")]
     output: Format,
+    #[command(flatten)]
+    part: TopicArgs,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let content = content(&args)?;
     let bytes = content.payload.len();
-    let params = args.topic.params()?;
+    let params = args.part.params(&args.topic)?;
     let (node, events) = args.join.start().await?;
-    args.topic.configure(&node, params).await?;
-    if args.topic.is_closed() {
+    node.configure(args.topic.clone(), params).await?;
+    if args.part.is_closed() {
         // Only subscribers prove that they are members.
-        node.subscribe(args.topic.topic.clone()).await?;
+        node.subscribe(args.topic.clone()).await?;
     }
     let outcome = send(&args, &node, events, content).await;
     node.stop().await;
@@ -82,7 +85,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         ),
         Format::Json => json!({
             "id": sent.published.id.to_string(),
-            "topic": args.topic.topic.as_str(),
+            "topic": args.topic.as_str(),
             "peers": sent.published.peers,
             "reached": sent.reached,
             "bytes": bytes,
@@ -196,9 +199,9 @@ impl Attempt<'_> {
     async fn on_event(&mut self, event: Event) -> anyhow::Result<Option<Sent>> {
         match event {
             Event::RelayConnected { .. } => self.connected = true,
-            Event::Joined { topic, .. } if topic == self.args.topic.topic => self.publish().await?,
+            Event::Joined { topic, .. } if topic == self.args.topic => self.publish().await?,
             Event::Outsider { peer, why, .. } => {
-                let said = self.args.topic.outsider(peer, why);
+                let said = self.args.part.outsider(&self.args.topic, peer, why);
                 tracing::info!("{said}");
                 // A key that is wrong says more than a relay without one.
                 if why != Divide::NoProof || self.outsider.is_none() {
@@ -224,7 +227,7 @@ impl Attempt<'_> {
         if self.published.is_some() {
             return Ok(());
         }
-        match self.node.publish(self.args.topic.topic.clone(), self.content.clone()).await {
+        match self.node.publish(self.args.topic.clone(), self.content.clone()).await {
             Ok(published) => self.published = Some(published),
             Err(PublishFailed::Refused(PublishError::NoPeers { .. } | PublishError::NoMembers { .. })) => {}
             Err(failed) => return Err(failed.into()),
@@ -241,7 +244,7 @@ impl Attempt<'_> {
                 peers(offered)
             ),
             None if self.connected => {
-                let topic = self.args.topic.topic.to_string();
+                let topic = self.args.topic.to_string();
                 match self.outsider.clone() {
                     Some(why) => Failure::NoMember { topic, timeout_secs: secs, why }.into(),
                     None => Failure::Nobody { topic, relays, timeout_secs: secs }.into(),

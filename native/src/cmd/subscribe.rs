@@ -3,10 +3,11 @@
 use std::{path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
-use braidcast_net::{Event, Events, Message, Multiaddr, Node};
+use braidcast_net::{Event, Events, Message, Multiaddr, Node, Topic};
 use serde_json::json;
 
 use crate::{
+    cli,
     client::Join,
     failure::{EXIT_CODES, Failure},
     output::{self, note, print_line},
@@ -29,8 +30,9 @@ use crate::{
   braidcast subscribe photos --output files:inbox --count 1 --timeout 60
   braidcast subscribe room --mode closed --key-file room.key\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
-    #[command(flatten)]
-    topic: TopicArgs,
+    /// The topic's name
+    #[arg(value_parser = cli::topic)]
+    topic: Topic,
     #[command(flatten)]
     join: Join,
     /// How to print: text, json, or files:DIR
@@ -42,6 +44,8 @@ pub(crate) struct Args {
     /// Exit after so many seconds: a failure if --count messages have not come by then
     #[arg(long, value_name = "SECS", env = "BRAIDCAST_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
+    #[command(flatten)]
+    part: TopicArgs,
 }
 
 /// Where messages go.
@@ -67,10 +71,10 @@ impl FromStr for Sink {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stop = signal::stop()?;
-    let params = args.topic.params()?;
+    let params = args.part.params(&args.topic)?;
     let (node, events) = args.join.start().await?;
-    args.topic.configure(&node, params).await?;
-    node.subscribe(args.topic.topic.clone()).await?;
+    node.configure(args.topic.clone(), params).await?;
+    node.subscribe(args.topic.clone()).await?;
     let outcome = tokio::select! {
         outcome = receive(&args, &node, events) => outcome,
         () = stop => Ok(()),
@@ -116,7 +120,7 @@ struct SoFar {
 
 async fn on_event(args: &Args, node: &Node, so_far: &mut SoFar, event: Event) -> anyhow::Result<()> {
     match event {
-        Event::Message(message) if message.topic == args.topic.topic => {
+        Event::Message(message) if message.topic == args.topic => {
             so_far.messages += 1;
             deliver(&args.output, message).await?;
         }
@@ -132,7 +136,7 @@ async fn on_event(args: &Args, node: &Node, so_far: &mut SoFar, event: Event) ->
             note(&format!("relay {address}: {error}; trying again in {:.1} s", retry_in_ms as f64 / 1000.0));
             so_far.reason = Some(error);
         }
-        Event::Outsider { peer, why, .. } => note(&args.topic.outsider(peer, why)),
+        Event::Outsider { peer, why, .. } => note(&args.part.outsider(&args.topic, peer, why)),
         Event::Lagged { messages } => {
             note(&format!("{messages} messages were lost: they came faster than they could be printed"));
         }
@@ -156,7 +160,7 @@ fn ready(args: &Args, node: &Node, relay: &Multiaddr) -> anyhow::Result<()> {
     match args.output {
         Sink::Json => print_line(&json!({ "ready": true, "peerId": peer, "relay": relay }).to_string())?,
         Sink::Text | Sink::Files(_) => {
-            note(&format!("listening to {:?} as {peer} through {relay}", args.topic.topic.as_str()));
+            note(&format!("listening to {:?} as {peer} through {relay}", args.topic.as_str()));
         }
     }
     Ok(())
