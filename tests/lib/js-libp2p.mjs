@@ -11,17 +11,23 @@ import { createLibp2p } from "libp2p";
 
 const ECHO = "/echo/1.0.0";
 
-/** A node that echoes. With a relay it can be dialled there over `/webrtc`. */
-export async function start({ relay } = {}) {
-  const node = await createLibp2p({
-    addresses: { listen: relay ? [`${relay}/p2p-circuit`, "/webrtc"] : [] },
-    transports: [webRTCDirect(), webSockets(), ...(relay ? [webRTC({ rtcConfiguration: {} }), circuitRelayTransport()] : [])],
+/** A node with every transport that is tested, listening there; `more` are settings of js-libp2p. */
+export function create(listen, more = {}) {
+  return createLibp2p({
+    addresses: { listen },
+    transports: [webRTCDirect(), webSockets(), webRTC({ rtcConfiguration: {} }), circuitRelayTransport()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     services: { identify: identify(), ping: ping() },
     // It would not dial loopback.
     connectionGater: { denyDialMultiaddr: () => false },
+    ...more,
   });
+}
+
+/** A node that echoes. With a relay it can be dialled there over `/webrtc`. */
+export async function start({ relay } = {}) {
+  const node = await create(relay ? [`${relay}/p2p-circuit`, "/webrtc"] : []);
   await node.handle(ECHO, async (stream) => writeAll(stream, await readAll(stream)));
   return node;
 }

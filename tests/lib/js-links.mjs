@@ -1,17 +1,20 @@
-// js-libp2p doing what `crates/bench/links` does, for a page.
-import { circuitRelayTransport } from "@libp2p/circuit-relay-v2";
-import { identify } from "@libp2p/identify";
-import { noise } from "@libp2p/noise";
-import { webRTC, webRTCDirect } from "@libp2p/webrtc";
-import { webSockets } from "@libp2p/websockets";
-import { yamux } from "@libp2p/yamux";
+// js-libp2p doing what `crates/bench/links` does, in a page and in Node.js.
 import { multiaddr } from "@multiformats/multiaddr";
-import { createLibp2p } from "libp2p";
+
+import { create, place } from "./js-libp2p.mjs";
 
 const PERF = "/perf/1.0.0";
 const ECHO = "/echo/1.0.0";
 const CHUNK = new Uint8Array(64 * 1024);
 const PING_BYTES = 32;
+
+/** A peer that answers everybody. */
+export async function start(listen) {
+  const node = await create(listen, { connectionMonitor: { enabled: false } });
+  await node.handle(PERF, answer);
+  await node.handle(ECHO, repeat);
+  return node;
+}
 
 export class Page {
   #node;
@@ -19,41 +22,18 @@ export class Page {
 
   static async start() {
     const page = new Page();
-    page.#node = await createLibp2p({
-      addresses: { listen: ["/webrtc"] },
-      transports: [webRTCDirect(), webSockets(), webRTC({ rtcConfiguration: {} }), circuitRelayTransport()],
-      connectionEncrypters: [noise()],
-      streamMuxers: [yamux()],
-      services: { identify: identify() },
-      // It would not dial loopback.
-      connectionGater: { denyDialMultiaddr: () => false },
-      connectionMonitor: { enabled: false },
-    });
-    await page.#node.handle(PERF, answer);
-    await page.#node.handle(ECHO, repeat);
+    page.#node = await start(["/webrtc"]);
     return page;
   }
 
   async listen(relay) {
-    const found = new Promise((resolve) => {
-      const look = () => {
-        const address = this.#node.getMultiaddrs().find((address) => address.toString().includes("/p2p-circuit/webrtc/"));
-        if (address) resolve(address.toString());
-      };
-      this.#node.addEventListener("self:peer:update", look);
-      look();
-    });
     await this.#node.components.transportManager.listen([multiaddr(`${relay}/p2p-circuit`)]);
-    return found;
+    return place(this.#node);
   }
 
   async dial(address) {
     this.#connection = await this.#node.dial(multiaddr(address), { force: true });
     return this.#connection.remotePeer.toString();
-  }
-
-  async close() {
-    await this.#node.hangUp(this.#connection.remotePeer);
   }
 
   async transfer(_peer, send, get) {

@@ -44,7 +44,6 @@ enum Order {
     /// Take a place at this relay; the answer is our address there.
     Listen(Multiaddr, oneshot::Sender<String>),
     Dial(Multiaddr, oneshot::Sender<Result<PeerId, String>>),
-    Close(PeerId, oneshot::Sender<()>),
 }
 
 #[wasm_bindgen]
@@ -71,12 +70,6 @@ impl Page {
         let address = address.parse()?;
         let peer = self.order(|reply| Order::Dial(address, reply)).await?;
         peer.map(|peer| peer.to_string()).map_err(|error| JsError::new(&error))
-    }
-
-    /// Closes every connection to a peer, and waits until the last is gone.
-    pub async fn close(&self, peer: String) -> Result<(), JsError> {
-        let peer = peer.parse()?;
-        self.order(|reply| Order::Close(peer, reply)).await
     }
 
     /// Sends so many bytes and then gets so many, over one stream.
@@ -130,7 +123,9 @@ fn swarm(keypair: &Keypair) -> Result<Swarm<Behaviour>, JsError> {
 struct Waiting {
     listening: Vec<oneshot::Sender<String>>,
     dialling: HashMap<ConnectionId, oneshot::Sender<Result<PeerId, String>>>,
-    closing: HashMap<PeerId, oneshot::Sender<()>>,
+    /// Until no stream can take the circuit over which was signalled.
+    linked: Vec<(PeerId, oneshot::Sender<Result<PeerId, String>>)>,
+    circuits: HashMap<ConnectionId, PeerId>,
 }
 
 async fn run(mut swarm: Swarm<Behaviour>, mut ordered: mpsc::UnboundedReceiver<Order>) {
@@ -142,7 +137,7 @@ async fn run(mut swarm: Swarm<Behaviour>, mut ordered: mpsc::UnboundedReceiver<O
         });
         match next.await {
             Some(Ok(order)) => waiting.on_order(&mut swarm, order),
-            Some(Err(event)) => waiting.on_event(event),
+            Some(Err(event)) => waiting.on_event(&mut swarm, event),
             None => return,
         }
     }
@@ -165,39 +160,45 @@ impl Waiting {
                     Err(error) => drop(reply.send(Err(error.to_string()))),
                 }
             }
-            Order::Close(peer, reply) => {
-                if swarm.disconnect_peer_id(peer).is_ok() {
-                    self.closing.insert(peer, reply);
-                }
-            }
         }
     }
 
-    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+    fn on_event(&mut self, swarm: &mut Swarm<Behaviour>, event: SwarmEvent<BehaviourEvent>) {
         match event {
-            SwarmEvent::NewListenAddr { address, .. }
-                if address.iter().any(|part| part == Protocol::WebRTC) =>
-            {
+            SwarmEvent::NewListenAddr { address, .. } if is_webrtc(&address) => {
                 for reply in self.listening.drain(..) {
                     let _ = reply.send(address.to_string());
                 }
             }
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
-                if let Some(reply) = self.dialling.remove(&connection_id) {
-                    let _ = reply.send(Ok(peer_id));
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                if endpoint.is_relayed() && !is_webrtc(endpoint.get_remote_address()) {
+                    self.circuits.insert(connection_id, peer_id);
                 }
+                if let Some(reply) = self.dialling.remove(&connection_id) {
+                    self.linked.push((peer_id, reply));
+                    for (circuit, _) in self.circuits.iter().filter(|(_, peer)| **peer == peer_id) {
+                        swarm.close_connection(*circuit);
+                    }
+                }
+            }
+            SwarmEvent::ConnectionClosed { connection_id, .. } => {
+                self.circuits.remove(&connection_id);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 if let Some(reply) = self.dialling.remove(&connection_id) {
                     let _ = reply.send(Err(error.to_string()));
                 }
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                if let Some(reply) = self.closing.remove(&peer_id) {
-                    let _ = reply.send(());
-                }
-            }
             _ => {}
         }
+        let circuits = &self.circuits;
+        let is_direct = |(peer, _): &mut (PeerId, _)| circuits.values().all(|other| other != peer);
+        for (peer, reply) in self.linked.extract_if(.., is_direct) {
+            let _ = reply.send(Ok(peer));
+        }
     }
+}
+
+fn is_webrtc(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::WebRTC)
 }
