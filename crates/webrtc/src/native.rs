@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `certificate` | a DTLS certificate out of a secret |
-//! | `peer`, `sctp`, `dcep`, `stun` | a peer connection without input or output |
+//! | `peer`, `sctp`, `window`, `dcep`, `stun` | a peer connection without input or output |
 //! | [`direct`], `listener` | webrtc-direct: the transport, and all connections of one port |
 //! | `signalled` | `/webrtc`: a connection by offer and answer |
 //! | `udp`, `link`, `system` | sockets; the task that moves a connection's datagrams, and its handles |
@@ -21,6 +21,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod udp;
+mod window;
 
 pub use self::{
     certificate::Certificate,

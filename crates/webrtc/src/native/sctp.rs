@@ -14,7 +14,7 @@ use sctp_proto::{
     PayloadProtocolIdentifier as Ppi, ServerConfig, StreamEvent, TransportConfig,
 };
 
-use super::dcep;
+use super::{dcep, window::Window};
 use crate::{
     Closed,
     protocol::{FRAME_BYTES, INIT_LABEL, Link},
@@ -22,9 +22,6 @@ use crate::{
 
 /// Bytes that may be received and not read, over all channels; then the sender waits.
 const RECEIVE_BYTES: u32 = 2 * 1024 * 1024;
-
-/// Bytes sent and not acknowledged at which a channel is not ready any more: 100 Mbit/s at 100 ms take 1.2 MB.
-const SEND_BYTES: usize = 1024 * 1024;
 
 /// Longest message. Others send frames of 16 KiB, but some put several into one message.
 pub(super) const MESSAGE_BYTES: u32 = 256 * 1024;
@@ -53,6 +50,8 @@ pub(super) struct Sctp {
     channels: BTreeMap<u16, Entry>,
     /// How many there have been.
     serial: u64,
+    /// Packets that SCTP has seen to be lost.
+    losses: u64,
     incoming: VecDeque<ChannelId>,
     /// Channels of the peer's that nobody uses any more, and until when it has to close them.
     leaving: VecDeque<(Instant, ChannelId)>,
@@ -90,6 +89,7 @@ struct Entry {
     stage: Stage,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    window: Window,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ enum Stage {
 
 impl Entry {
     fn new(serial: u64, stage: Stage) -> Self {
-        Self { serial, stage, reader: None, writer: None }
+        Self { serial, stage, reader: None, writer: None, window: Window::default() }
     }
 }
 
@@ -122,6 +122,7 @@ impl Sctp {
             negotiated,
             channels: BTreeMap::new(),
             serial: 0,
+            losses: 0,
             incoming: VecDeque::new(),
             leaving: VecDeque::new(),
             waiting: None,
@@ -214,6 +215,11 @@ impl Sctp {
 
     /// Takes out what has happened.
     fn settle(&mut self, now: Instant) {
+        self.settle_events(now);
+        self.settle_windows(now);
+    }
+
+    fn settle_events(&mut self, now: Instant) {
         loop {
             let Some((handle, association)) = &mut self.association else { return };
             while let Some(event) = association.poll_endpoint_event() {
@@ -229,6 +235,22 @@ impl Sctp {
                 }
                 Event::Stream(event) => self.on_stream(event, now),
                 _ => {}
+            }
+        }
+    }
+
+    /// Looks what is acknowledged and whether something was lost; who waits to write is woken when half the window is free.
+    fn settle_windows(&mut self, now: Instant) {
+        let Some((_, association)) = &mut self.association else { return };
+        let mut stats = association.stats();
+        let losses = stats.get_num_fast_retrans() + stats.get_num_t3timeouts();
+        let lost = std::mem::replace(&mut self.losses, losses) != losses;
+        for (number, entry) in self.channels.iter_mut().filter(|(_, entry)| entry.window.is_open()) {
+            let buffered =
+                association.stream(*number).and_then(|stream| stream.buffered_amount()).unwrap_or(0);
+            entry.window.on_acknowledged(buffered, lost, now);
+            if buffered <= entry.window.bytes() / 2 {
+                self.wakers.extend(entry.writer.take());
             }
         }
     }
@@ -251,11 +273,6 @@ impl Sctp {
                 self.on_readable(id, now);
             }
             StreamEvent::Readable { id } => self.on_readable(id, now),
-            StreamEvent::BufferedAmountLow { id } | StreamEvent::Writable { id } => {
-                if let Some(entry) = self.channels.get_mut(&id) {
-                    self.wakers.extend(entry.writer.take());
-                }
-            }
             StreamEvent::Finished { id } | StreamEvent::Stopped { id, .. } => self.forget(id),
             _ => {}
         }
@@ -346,15 +363,7 @@ impl Sctp {
             return false;
         }
         self.channels.entry(id.number).or_insert(Entry::new(id.serial, Stage::Open));
-        self.set_mark(id.number);
         true
-    }
-
-    /// Sets below how much the writer is woken.
-    fn set_mark(&mut self, number: u16) {
-        if let Some(Ok(mut stream)) = self.association.as_mut().map(|(_, all)| all.stream(number)) {
-            let _ = stream.set_buffered_amount_low_threshold(SEND_BYTES / 2);
-        }
     }
 
     /// The channel, unless the peer has closed it.
@@ -366,7 +375,6 @@ impl Sctp {
     pub(super) fn poll_incoming(&mut self, context: &Context<'_>) -> Poll<ChannelId> {
         while let Some(id) = self.incoming.pop_front() {
             if self.entry(id).is_some() {
-                self.set_mark(id.number);
                 return Poll::Ready(id);
             }
         }
@@ -396,7 +404,7 @@ impl Sctp {
     pub(super) fn poll_ready(&mut self, id: ChannelId, context: &Context<'_>) -> Poll<Result<(), Closed>> {
         let (buffered, is_lost) = (self.buffered(id.number), self.lost.is_some());
         let Some(entry) = self.entry(id).filter(|_| !is_lost) else { return Poll::Ready(Err(Closed)) };
-        if buffered < SEND_BYTES {
+        if buffered < entry.window.bytes() {
             return Poll::Ready(Ok(()));
         }
         entry.writer = Some(context.waker().clone());
@@ -404,7 +412,8 @@ impl Sctp {
     }
 
     pub(super) fn send(&mut self, id: ChannelId, message: &[u8]) {
-        if self.entry(id).is_some() {
+        if let Some(entry) = self.entry(id) {
+            entry.window.on_written(message.len());
             self.write(id.number, message, Ppi::Binary);
         }
     }

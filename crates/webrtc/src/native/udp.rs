@@ -52,7 +52,7 @@ impl Socket {
             let (train, after) = rest.split_at(len);
             rest = after;
             contents.clear();
-            contents.extend(train.iter().flat_map(|datagram| &datagram.bytes[..]));
+            train.iter().for_each(|datagram| contents.extend_from_slice(&datagram.bytes));
             let transmit = Transmit {
                 destination: first.remote,
                 ecn: None,
