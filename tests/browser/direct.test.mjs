@@ -87,6 +87,34 @@ test("pages whose browser lets nobody change its offer reach it by version 2", a
   assert.deepEqual([...ada.complaints, ...bob.complaints], []);
 });
 
+test("of the many addresses of a relay those are dialled that may lead there from the page", async (t) => {
+  const [loopback, lan, mine, yours] = ["127.0.0.1", "192.168.1.1", "203.0.113.1", "198.51.100.1"];
+  const card = (address) => `/ip4/${address}/udp/4001/webrtc-direct/certhash/uEiAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA`;
+  const addresses = [loopback, lan, mine, yours].map(card);
+  for (const [host, expected] of [["relay.test", [mine, yours]], ["127.0.0.1", [loopback]], [lan, [lan]]]) {
+    const { page, complaints } = await packagePage(t, await launch(t));
+    await page.route(`http://${host}:4002/**`, (route) =>
+      route.fulfill({ json: { addresses, webrtcDirect: [1, 2] }, headers: { "access-control-allow-origin": "*" } }),
+    );
+    const dialled = page.evaluate(tries, { url: `http://${host}:4002`, count: 3 * expected.length });
+    assert.deepEqual(new Set(await within(dialled, "dials")), new Set(expected), host);
+    assert.deepEqual(complaints, []);
+  }
+});
+
+/** Has every dial fail at once; where the first `count` lead. */
+function tries({ url, count }) {
+  return new Promise((resolve, reject) => {
+    const tried = [];
+    RTCPeerConnection.prototype.setRemoteDescription = async ({ sdp }) => {
+      tried.push(/a=candidate:\S+ \d+ \S+ \d+ (\S+)/.exec(sdp)[1]);
+      if (tried.length === count) resolve(tried);
+      throw new Error("not in this test");
+    };
+    braidcast.Braidcast.start({ relays: [url] }).catch(reject);
+  });
+}
+
 test("a page proves itself to rust-libp2p, which knows version 1 only", async (t) => {
   const stranger = new Program(required("ECHO_BIN"), [DIRECT, "upstream"]);
   t.after(() => stranger.stop("SIGKILL"));

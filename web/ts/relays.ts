@@ -81,13 +81,31 @@ function choose({ peerId, addresses, webrtcDirect }: Card, hostname: string): Fo
   const sockets = all.filter((address) => /\/wss?(\/|$)/.test(address) && !isMixed(address));
   if (sockets.length > 0 || typeof RTCPeerConnection === "undefined") return { addresses: best(sockets) };
   const direct = all.filter((address) => address.includes("/webrtc-direct/certhash/"));
-  return { addresses: best(direct), v2: Array.isArray(webrtcDirect) && webrtcDirect.includes(2) };
+  const v2 = Array.isArray(webrtcDirect) && webrtcDirect.includes(2);
+  return { addresses: nearest(direct, host).slice(0, MOST_DIRECT), v2 };
 }
+
+/** Most webrtc-direct addresses of one relay: each costs peer connections. */
+const MOST_DIRECT = 2;
+
+/** Those at `host`, or else what leads there from the most places first. */
+function nearest(addresses: string[], host: string): string[] {
+  const here = addresses.filter((address) => address.split("/")[2] === host);
+  if (here.length > 0) return here;
+  const isLocal = host === "::1" || host.startsWith("127.");
+  const usable = addresses.filter((address) => isLocal || !LOOPBACK.test(address));
+  return usable.sort((a, b) => Number(PRIVATE.test(a)) - Number(PRIVATE.test(b)));
+}
+
+const LOOPBACK = /^\/ip4\/127\.|^\/ip6\/::1\//;
+
+/** Of a local network: RFC 1918, RFC 6598 and link-local ones; RFC 4193 and link-local ones. */
+const PRIVATE = /^\/ip4\/(10\.|172\.(1[6-9]|2\d|3[01])\.|192\.168\.|169\.254\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.)|^\/ip6\/f([cd]|e[89ab])/i;
 
 const ENCRYPTED = /\/wss(\/|$)|\/tls\/|\/webrtc-direct\//;
 
 /** Whether an https page may not open it. Loopback is fine, as on the machine of a developer. */
 function isMixed(address: string): boolean {
   const isSecure = globalThis.location?.protocol === "https:";
-  return isSecure && !ENCRYPTED.test(address) && !/^\/ip4\/127\.|^\/ip6\/::1\//.test(address);
+  return isSecure && !ENCRYPTED.test(address) && !LOOPBACK.test(address);
 }
