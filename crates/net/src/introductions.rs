@@ -174,18 +174,23 @@ impl Introductions {
         is_relay: impl Fn(PeerId) -> bool,
     ) -> Attempt {
         let Some(known) = self.known.get(&peer) else { return self.dial_at(peer, Vec::new()) };
+        let failures = known.failures as usize;
         let (ways, direct): (Vec<_>, Vec<_>) =
             known.addresses.iter().cloned().partition(|address| route(address) == Ok(Route::WebRtc));
         let (near, far): (Vec<_>, Vec<_>) =
             ways.iter().cloned().partition(|way| address::relay(way).is_some_and(&is_relay));
-        let prefers_call = near.is_empty() || known.failures % 2 == 1;
+        let prefers_call = near.is_empty() || failures % 2 == 1;
         if prefers_call && direct.is_empty() && !ways.is_empty() && !linked.is_empty() {
             self.calling.insert(peer);
             return Attempt::Call { peer, carriers: self.rng.shuffled(linked.iter().copied()) };
         }
-        // Only one way through a relay at once: each costs a peer connection.
+        // Only one way through a relay at once, and one of webrtc-direct: each costs a peer connection. A peer names its
+        // best address first; after each failure comes the next.
         let way = self.rng.shuffled(if near.is_empty() { far } else { near }).into_iter().take(1);
-        self.dial_at(peer, direct.into_iter().chain(way).collect())
+        let (costly, free): (Vec<_>, Vec<_>) =
+            direct.into_iter().partition(|address| route(address) == Ok(Route::WebRtcDirect));
+        let turn = costly.get(failures % costly.len().max(1)).cloned();
+        self.dial_at(peer, free.into_iter().chain(turn).chain(way).collect())
     }
 
     fn dial_at(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> Attempt {
@@ -471,6 +476,24 @@ mod tests {
             tried.push(try_at(&mut introductions, linked, near));
         }
         assert_eq!(tried, ["dial", "call", "dial", "call", "dial"]);
+    }
+
+    #[test]
+    fn one_address_of_webrtc_direct_is_tried_at_a_time() {
+        let hash = "uEiAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let addresses = [1, 2, 3]
+            .map(|host| address(&format!("/ip4/192.0.2.{host}/udp/1/webrtc-direct/certhash/{hash}")));
+        let record = own_record(&key(1), addresses.to_vec()).expect("addresses");
+        let mut introductions = Introductions::new([0; 32], |_| true);
+        introductions.offer(vec![record], NOW, |_| true);
+        for turn in 0..4 {
+            let now = introductions.deadline(NOW).unwrap_or(NOW);
+            let dial = next(&mut introductions, now, 8).expect("it has rested");
+            let text = format!("{dial:?}");
+            let tried: Vec<_> = addresses.iter().filter(|one| text.contains(&one.to_string())).collect();
+            assert_eq!(tried, [&addresses[turn % 3]], "{text}");
+            introductions.on_dialled(dial.connection_id(), now);
+        }
     }
 
     #[test]
