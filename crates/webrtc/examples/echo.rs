@@ -3,12 +3,14 @@
 //! `echoed LEN` when the megabyte comes back. With `upstream` as second argument it is all rust-libp2p's own, which has webrtc-direct
 //! of version 1.
 
-use std::{env, error::Error, time::Duration};
+mod common;
+
+use std::{env, error::Error};
 
 use braidcast_webrtc::native::direct::{Config, Transport};
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use futures::StreamExt;
 use libp2p::{
-    PeerId, StreamProtocol, Swarm, Transport as _,
+    PeerId, Swarm, Transport as _,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identify,
     identity::Keypair,
@@ -17,8 +19,6 @@ use libp2p::{
     tcp, websocket, yamux,
 };
 use rand::SeedableRng;
-
-const ECHO: StreamProtocol = StreamProtocol::new("/echo/1.0.0");
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -33,31 +33,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let keypair = Keypair::generate_ed25519();
     let peer = keypair.public().to_peer_id();
     let behaviour = Behaviour {
-        identify: identify::Behaviour::new(identify::Config::new("/echo/1.0.0".into(), keypair.public())),
+        identify: common::identify(&keypair),
         ping: ping::Behaviour::default(),
         streams: libp2p_stream::Behaviour::new(),
     };
-    let mut control = behaviour.streams.new_control();
+    let control = behaviour.streams.new_control();
     let transport = match env::args().nth(2).as_deref() {
         Some("upstream") => upstream(keypair)?,
         _ => ours(keypair)?,
     };
-    let config =
-        libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
-    let mut swarm = Swarm::new(transport, behaviour, peer, config);
+    let mut swarm = Swarm::new(transport, behaviour, peer, common::config());
     swarm.listen_on(listen.parse()?)?;
 
-    let mut incoming = control.accept(ECHO)?;
-    tokio::spawn(async move {
-        while let Some((_, mut stream)) = incoming.next().await {
-            tokio::spawn(async move {
-                let mut bytes = Vec::new();
-                stream.read_to_end(&mut bytes).await?;
-                stream.write_all(&bytes).await?;
-                stream.close().await
-            });
-        }
-    });
+    tokio::spawn(common::answer(control.clone()));
     loop {
         match swarm.select_next_some().await {
             SwarmEvent::NewListenAddr { address, .. } => {
@@ -65,13 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
             SwarmEvent::ConnectionEstablished { peer_id, .. } => {
                 println!("connected {peer_id}");
-                let control = control.clone();
-                tokio::spawn(async move {
-                    match ask(control, peer_id).await {
-                        Ok(len) => println!("echoed {len}"),
-                        Err(error) => println!("no echo: {error}"),
-                    }
-                });
+                tokio::spawn(common::ask(control.clone(), peer_id));
             }
             _ => {}
         }
@@ -99,18 +81,4 @@ fn upstream(keypair: Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn
     Ok(libp2p_webrtc::tokio::Transport::new(keypair, certificate)
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
         .boxed())
-}
-
-/// Sends a megabyte, closes, and reads it again.
-async fn ask(
-    mut control: libp2p_stream::Control,
-    peer: PeerId,
-) -> Result<usize, Box<dyn Error + Send + Sync>> {
-    let mut stream = control.open_stream(peer, ECHO).await?;
-    let sent: Vec<u8> = (0..1_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    stream.write_all(&sent).await?;
-    stream.close().await?;
-    let mut got = Vec::new();
-    stream.read_to_end(&mut got).await?;
-    if got == sent { Ok(got.len()) } else { Err(format!("{} other bytes came back", got.len()).into()) }
 }

@@ -3,16 +3,18 @@
 //! `/echo/1.0.0`, and sends each peer that it has a direct connection to a megabyte to echo. Prints `echoed LEN` for each that comes
 //! back.
 
-use std::{collections::HashMap, env, error::Error, time::Duration};
+mod common;
+
+use std::{collections::HashMap, env, error::Error};
 
 use braidcast_webrtc::{
     Config,
     native::{Native, direct},
     pair,
 };
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Swarm, Transport,
+    Multiaddr, PeerId, Swarm, Transport,
     core::{muxing::StreamMuxerBox, upgrade::Version},
     identify,
     identity::Keypair,
@@ -21,9 +23,6 @@ use libp2p::{
     swarm::{ConnectionId, NetworkBehaviour, SwarmEvent},
     yamux,
 };
-use libp2p_stream::Control;
-
-const ECHO: StreamProtocol = StreamProtocol::new("/echo/1.0.0");
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -42,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut swarm = swarm(&Keypair::generate_ed25519())?;
     swarm.listen_on(relay.with(Protocol::P2pCircuit))?;
     let control = swarm.behaviour().streams.new_control();
-    tokio::spawn(echo(control.clone()));
+    tokio::spawn(common::answer(control.clone()));
 
     // Connections over which was signalled.
     let mut circuits: HashMap<ConnectionId, PeerId> = HashMap::new();
@@ -69,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established: 1.., .. }
                 if circuits.remove(&connection_id).is_some() =>
             {
-                tokio::spawn(ask(control.clone(), peer_id));
+                tokio::spawn(common::ask(control.clone(), peer_id));
             }
             SwarmEvent::OutgoingConnectionError { error, .. } => println!("no connection: {error:?}"),
             _ => {}
@@ -96,50 +95,17 @@ fn swarm(keypair: &Keypair) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
         .map(|either, _| either.into_inner())
         .boxed();
     let behaviour = Behaviour {
-        identify: identify::Behaviour::new(identify::Config::new("/echo/1.0.0".into(), keypair.public())),
+        identify: common::identify(keypair),
         ping: ping::Behaviour::default(),
         circuits,
         signalling,
         streams: libp2p_stream::Behaviour::new(),
     };
-    let config =
-        libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
-    let mut swarm = Swarm::new(transport, behaviour, local, config);
+    let mut swarm = Swarm::new(transport, behaviour, local, common::config());
     swarm.listen_on(Protocol::WebRTC.into())?;
     Ok(swarm)
 }
 
 fn is_webrtc(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::WebRTC)
-}
-
-/// Answers each stream with what came, when all has come.
-async fn echo(mut control: Control) {
-    let mut incoming = control.accept(ECHO).expect("is the first");
-    while let Some((_, mut stream)) = incoming.next().await {
-        tokio::spawn(async move {
-            let mut bytes = Vec::new();
-            stream.read_to_end(&mut bytes).await?;
-            stream.write_all(&bytes).await?;
-            stream.close().await
-        });
-    }
-}
-
-/// Sends a megabyte, closes, and reads it again.
-async fn ask(mut control: Control, peer: PeerId) {
-    let sent: Vec<u8> = (0..1_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let echoed = async {
-        let mut stream = control.open_stream(peer, ECHO).await?;
-        stream.write_all(&sent).await?;
-        stream.close().await?;
-        let mut got = Vec::new();
-        stream.read_to_end(&mut got).await?;
-        Ok::<_, Box<dyn Error + Send + Sync>>(got)
-    };
-    match echoed.await {
-        Ok(got) if got == sent => println!("echoed {}", got.len()),
-        Ok(got) => println!("{} other bytes came back", got.len()),
-        Err(error) => println!("no echo: {error}"),
-    }
 }
