@@ -139,7 +139,7 @@ impl Links {
         connection.state = State::Idle;
         let mut steps = Vec::new();
         if let Some(old) = link.active.replace(id).filter(|old| *old != id) {
-            steps.push(Step::Shut(old));
+            steps.push(link.leave(old, chooses));
             steps.push(Step::Down);
         }
         steps.push(Step::Up(id));
@@ -211,6 +211,17 @@ impl Links {
 }
 
 impl Peer {
+    /// The link has moved away from this connection. A circuit takes a place at its relay, and who chose closes it.
+    fn leave(&mut self, id: ConnectionId, chooses: bool) -> Step {
+        match self.connections.get_mut(&id) {
+            Some(circuit) if chooses && circuit.route.circuit => {
+                circuit.state = State::Useless;
+                Step::Close(id)
+            }
+            _ => Step::Shut(id),
+        }
+    }
+
     /// Ends the link if this connection carries it.
     fn drop_link(&mut self, id: ConnectionId) -> Option<Step> {
         self.active.take_if(|active| *active == id).map(|_| Step::Down)
@@ -268,8 +279,9 @@ mod tests {
         assert_eq!(connect(&mut links, LARGE, 1, true), [Step::Open(id(1))]);
         links.on_up(LARGE, id(1));
         assert_eq!(connect(&mut links, LARGE, 2, false), [Step::Open(id(2))]);
-        assert_eq!(links.on_up(LARGE, id(2)), [Step::Shut(id(1)), Step::Down, Step::Up(id(2))]);
+        assert_eq!(links.on_up(LARGE, id(2)), [Step::Close(id(1)), Step::Down, Step::Up(id(2))]);
         assert_eq!(connect(&mut links, LARGE, 3, true), []);
+        assert_eq!(links.on_closed(LARGE, id(1)), []);
     }
 
     #[test]
