@@ -51,6 +51,7 @@ mod peers;
 mod platform;
 mod quota;
 mod reason;
+mod records;
 mod relays;
 mod reservations;
 mod stats;
