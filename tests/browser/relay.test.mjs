@@ -53,9 +53,21 @@ test("a relay that makes no sense is said to make none", async (t) => {
   assert.match(await tab.at("banner").textContent(), /"nonsense" is neither a multiaddr .* nor an http\(s\) URL/);
 });
 
-async function openWith(t, app, relay) {
-  const tab = new Tab();
-  const context = await launch(t);
-  const opened = await openPage(context, `${app.url}/?relay=${encodeURIComponent(relay)}#hall`);
-  return Object.assign(tab, opened);
+test("a tab that has tried too many direct links says so, and keeps what it has", async (t) => {
+  const relay = await Relay.start(t);
+  const open = async (nick) => Tab.open(await launch(t), relay.url, "hall", { nick });
+  const others = await Promise.all([open("Bob"), open("Cid")]);
+  const ada = await openAt(t, `${relay.url}/?links=1#hall`);
+  await ada.connection("exhausted");
+  await ada.at("banner").filter({ hasText: /as many direct links as a browser allows.* wait 60 min/ }).waitFor();
+  await ada.say("one link, and the relay");
+  for (const tab of others) await tab.hears("one link, and the relay");
+});
+
+function openWith(t, app, relay) {
+  return openAt(t, `${app.url}/?relay=${encodeURIComponent(relay)}#hall`);
+}
+
+async function openAt(t, url) {
+  return Object.assign(new Tab(), await openPage(await launch(t), url));
 }

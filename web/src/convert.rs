@@ -19,6 +19,7 @@ pub(crate) struct Settings {
     acquaintances: Vec<Vec<u8>>,
     max_message_bytes: Option<usize>,
     ice_servers: Vec<Server>,
+    peer_connections_per_hour: usize,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +41,7 @@ impl Settings {
         config.webrtc_direct_v2 = parse_addresses(&self.webrtc_direct_v2)?;
         config.acquaintances = self.acquaintances.into_iter().map(Bytes::from).collect();
         config.ice_servers = self.ice_servers.into_iter().map(IceServer::from).collect();
+        config.peer_connections_per_hour = self.peer_connections_per_hour;
         if let Some(bytes) = self.max_message_bytes {
             config.mesh.message_bytes = bytes;
         }
@@ -408,6 +410,7 @@ export interface WasmSettings {
   acquaintances: Uint8Array[];
   maxMessageBytes?: number;
   iceServers: WasmIceServer[];
+  peerConnectionsPerHour: number;
 }
 export interface WasmTopicSettings {
   key?: Uint8Array;

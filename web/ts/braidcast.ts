@@ -38,6 +38,10 @@ export interface StartOptions {
    * Without one, pages find each other in one network, and where one of them has a public address. A STUN server sees
    * this page's address, a TURN server also whom it talks to. */
   iceServers?: readonly IceServer[];
+  /** Most peer connections made in an hour, all nodes of the page together; 400 when not given. Beyond it the node keeps the
+   * links that it has, dials no others but a lost relay, and says `exhausted`. Browsers stop a page at 500 that they have not
+   * forgotten yet. */
+  peerConnectionsPerHour?: number;
   /** What is kept over a reload, so that the room is found again also when a relay does not answer: `localStorage` in a page
    * when not given, nothing in Node.js, nothing for `null`. */
   memory?: Memory | null;
@@ -115,6 +119,10 @@ export class Braidcast {
     if (!Number.isSafeInteger(maxMessageBytes) || maxMessageBytes < 1) {
       throw new ConfigError(`maxMessageBytes is ${maxMessageBytes}, expected a positive whole number`);
     }
+    const { peerConnectionsPerHour = 400 } = options;
+    if (!Number.isSafeInteger(peerConnectionsPerHour) || peerConnectionsPerHour < 0 || peerConnectionsPerHour > 1e6) {
+      throw new ConfigError(`peerConnectionsPerHour is ${peerConnectionsPerHour}, expected a whole number up to 1000000`);
+    }
     const iceServers = toIceServers(options.iceServers ?? []);
     const seed = options.identitySeed ?? crypto.getRandomValues(new Uint8Array(32));
     const memory = options.memory === undefined ? pageMemory() : (options.memory ?? undefined);
@@ -128,7 +136,7 @@ export class Braidcast {
     const relays = [...new Set([...addresses.values()].flat())];
     const webrtcDirectV2 = [...found.values()].flatMap(({ addresses, v2 }) => (v2 ? addresses : []));
     const acquaintances = [...known.peers];
-    const settings = { relays, webrtcDirectV2, acquaintances, maxMessageBytes, iceServers };
+    const settings = { relays, webrtcDirectV2, acquaintances, maxMessageBytes, iceServers, peerConnectionsPerHour };
     const wasm = await engine.wait(() => WasmNode.start(settings, seed));
     return new this(engine, wasm, { relays: addresses, acquaintances, memory, maxMessageBytes });
   }

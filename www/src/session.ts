@@ -16,6 +16,7 @@ type Status =
 /** What the page says about its way into the network. */
 export type Connection =
   | { state: "starting" | "connecting" | "connected" }
+  | { state: "exhausted"; retryAtMs: number }
   | { state: "lost"; reason: string; retryAtMs: number; before: boolean }
   | { state: "broken"; reason: string };
 
@@ -26,6 +27,8 @@ export class Session {
   readonly room = signal<Room | undefined>(undefined);
   readonly #status = signal<Status>({ phase: "starting" });
   readonly #relays = signal<Relay[]>([]);
+  /** Until when the node makes no new direct links, because it has made too many. */
+  readonly #exhausted = signal<number | undefined>(undefined);
   #wasConnected = false;
 
   readonly node = computed(() => {
@@ -61,9 +64,13 @@ export class Session {
 
   async #start(): Promise<void> {
     try {
-      const node = await Braidcast.start({ relays: relaysFromAddress() });
+      const node = await Braidcast.start({ relays: relaysFromAddress(), ...limitFromAddress() });
       const update = () => (this.#relays.value = node.relays());
       node.on("relay", update);
+      node.on("exhausted", ({ retryInMs, retryAtMs }) => {
+        this.#exhausted.value = retryAtMs;
+        setTimeout(() => (this.#exhausted.value = undefined), retryInMs);
+      });
       node.on("stopped", ({ error }) => {
         if (error) this.#status.value = { phase: "broken", reason: error.message };
       });
@@ -90,7 +97,8 @@ export class Session {
   #summary(relays: readonly Relay[]): Connection {
     if (relays.some((relay) => relay.state === "connected")) {
       this.#wasConnected = true;
-      return { state: "connected" };
+      const retryAtMs = this.#exhausted.value;
+      return retryAtMs === undefined ? { state: "connected" } : { state: "exhausted", retryAtMs };
     }
     const lost = relays.filter((relay) => relay.state === "lost").sort((a, b) => a.retryAtMs - b.retryAtMs)[0];
     if (!lost) return { state: "connecting" };
@@ -102,6 +110,12 @@ export class Session {
 function relaysFromAddress(): string[] {
   const named = new URLSearchParams(location.search).getAll("relay");
   return named.length > 0 ? named : [location.origin];
+}
+
+/** `?links=`, how many direct links may be tried in an hour, to see what happens then. */
+function limitFromAddress(): { peerConnectionsPerHour?: number } {
+  const links = new URLSearchParams(location.search).get("links");
+  return links === null ? {} : { peerConnectionsPerHour: Number(links) };
 }
 
 /** A page without a room gets one, so that its address can be shared. */

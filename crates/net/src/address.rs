@@ -91,13 +91,11 @@ pub(crate) enum PeerConnection {
     Listener,
 }
 
-/// How many peer connections a dial of this address may make at once: webrtc-direct has two versions to try.
-pub(crate) fn peer_connections(address: &Multiaddr) -> usize {
-    match peer_connection(address) {
-        Some(PeerConnection::Link) => 1,
-        Some(PeerConnection::Listener) => 2,
-        None => 0,
-    }
+/// Whether a page that came over https may open a WebSocket at this URL: browsers refuse mixed content but to the page's own
+/// machine.
+#[cfg(any(target_arch = "wasm32", test))]
+pub(crate) fn is_safe(url: &str) -> bool {
+    ["wss://", "ws://127.", "ws://[::1]:", "ws://localhost:"].iter().any(|start| url.starts_with(start))
 }
 
 /// The relay of an address that leads through one.
@@ -279,12 +277,22 @@ mod tests {
     }
 
     #[test]
+    fn a_secure_page_opens_no_plain_web_socket_of_others() {
+        for url in ["wss://a.example:443/", "ws://127.0.0.1:80/", "ws://[::1]:80/", "ws://localhost:80/"] {
+            assert!(is_safe(url), "{url}");
+        }
+        for url in ["ws://a.example:80/", "ws://192.168.0.1:80/", "ws://localhost.example:80/"] {
+            assert!(!is_safe(url), "{url}");
+        }
+    }
+
+    #[test]
     fn a_circuit_through_webrtc_direct_is_not_its_connection() {
         let relay = format!("/ip4/192.0.2.1/udp/1/webrtc-direct/p2p/{ID}");
-        let count = |tail| peer_connections(&format!("{relay}{tail}").parse().expect("an address"));
-        assert_eq!(count(""), 2);
-        assert_eq!(count("/p2p-circuit"), 0);
-        assert_eq!(count("/p2p-circuit/webrtc"), 1);
+        let kind = |tail| peer_connection(&format!("{relay}{tail}").parse().expect("an address"));
+        assert_eq!(kind(""), Some(PeerConnection::Listener));
+        assert_eq!(kind("/p2p-circuit"), None);
+        assert_eq!(kind("/p2p-circuit/webrtc"), Some(PeerConnection::Link));
     }
 
     #[test]

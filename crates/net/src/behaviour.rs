@@ -78,6 +78,8 @@ pub(crate) struct Behaviour {
     writable: PeerSet,
     bans: BTreeMap<PeerId, Time>,
     quota: Quota,
+    /// The dial that is about to be made leads to a relay.
+    favoured: Option<ConnectionId>,
     switchboard: Switchboard,
     /// Connections that another behaviour may still refuse.
     admitted: BTreeMap<ConnectionId, (Route, Arc<Outlet>)>,
@@ -104,6 +106,7 @@ impl Behaviour {
             writable: PeerSet::new(),
             bans: BTreeMap::new(),
             quota: Quota::new(limits),
+            favoured: None,
             switchboard,
             admitted: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -135,6 +138,11 @@ impl Behaviour {
         let now = platform::now();
         self.switchboard.call(peer, carriers, now.time);
         self.work.get_or_insert_default();
+    }
+
+    /// The next dial, which is this one, leads to a relay.
+    pub(crate) fn favour(&mut self, connection: ConnectionId) {
+        self.favoured = Some(connection);
     }
 
     /// `peer` relays for others: a neighbour of last resort.
@@ -244,7 +252,9 @@ impl Behaviour {
 
     /// Counts an attempt's peer connections.
     fn attempt(&mut self, connection: ConnectionId, count: usize) -> Result<(), ConnectionDenied> {
-        let attempt = self.quota.attempt(connection, count, platform::now().time);
+        let now = platform::now().time;
+        self.quota.on_made(platform::peer_connections_made(), now);
+        let attempt = self.quota.attempt(connection, count, self.favoured.take() == Some(connection), now);
         if let Some(spent) = self.quota.take_news() {
             self.tell(Event::Spent(spent));
         }
@@ -425,7 +435,7 @@ impl NetworkBehaviour for Behaviour {
         _role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         peer.map_or(Ok(()), |peer| self.check_ban(peer))?;
-        self.attempt(connection, addresses.iter().map(address::peer_connections).sum())?;
+        self.attempt(connection, addresses.iter().map(platform::peer_connections).sum())?;
         Ok(Vec::new())
     }
 

@@ -28,6 +28,9 @@ pub struct Config {
     /// STUN and TURN servers for direct links; none unless said. A STUN server sees this node's address, a TURN server
     /// also who it talks to.
     pub ice_servers: Vec<IceServer>,
+    /// In a browser, most peer connections that are made in an hour, but for those to a relay that was lost: the browser
+    /// allows 500 in a page's life, and forgets closed ones when it collects garbage. 400 unless said.
+    pub peer_connections_per_hour: usize,
     /// What others may have of this relay.
     pub circuits: CircuitLimits,
     /// Most connections at once; 0 for the default, which is 1,024 when serving as relay and 64 otherwise.
@@ -53,6 +56,7 @@ impl Config {
             external: Vec::new(),
             serve_relay: false,
             ice_servers: Vec::new(),
+            peer_connections_per_hour: 400,
             circuits: CircuitLimits::default(),
             max_peers: 0,
             mesh: mesh::Config::default(),

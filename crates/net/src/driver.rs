@@ -437,9 +437,9 @@ impl Driver {
             behaviour::Event::Called { peer, pipe } => {
                 platform::accept(self.swarm.behaviour(), net_id(peer), pipe);
             }
-            behaviour::Event::Spent(Spent { attempts, wait }) => {
-                tracing::warn!(attempts, ?wait, "no new direct links: too many were tried");
-                self.inbox.push(Event::Exhausted { attempts, retry_in_ms: wait.as_millis() });
+            behaviour::Event::Spent(Spent { made, wait }) => {
+                tracing::warn!(made, ?wait, "no new direct links: too many were tried");
+                self.inbox.push(Event::Exhausted { attempts: made, retry_in_ms: wait.as_millis() });
             }
             behaviour::Event::Pause => self.hub().resume(),
         }
@@ -515,6 +515,7 @@ impl Driver {
         let events = self.relays.expire(now);
         self.tell(events);
         for opts in self.relays.dial(now) {
+            self.hub().favour(opts.connection_id());
             self.dial(opts);
         }
         self.reserve(now);

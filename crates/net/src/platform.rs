@@ -23,7 +23,7 @@ mod target;
 
 pub(crate) use target::{
     Network, NetworkEvent, Resumed, TIMER_GRAIN, WORK_BYTES, Yield, check, count, dials, entropy, handicap,
-    now, quota, spare_peers, spawn, swarm, yield_now,
+    now, peer_connections, peer_connections_made, quota, spare_peers, spawn, swarm, yield_now,
 };
 
 /// How long a connection may take, from its first packet until it is encrypted and multiplexed.

@@ -8,8 +8,11 @@ use braidcast_core::{
 };
 use libp2p::swarm::ConnectionId;
 
-/// Over how long attempts are counted: the browser forgets a closed connection when it collects garbage. Guess.
+/// Over how long they are counted: the browser forgets a closed connection when it collects garbage. Guess.
 pub(crate) const PERIOD: Duration = Duration::from_secs(3600);
+
+/// How many more there may be for relays, without which a page finds nobody: one in a minute. Guess.
+const RESERVE: usize = 60;
 
 /// A link that is younger is not given up for another. Guess.
 const SETTLED: Duration = Duration::from_secs(30);
@@ -25,7 +28,7 @@ pub(crate) struct Limits {
     /// Most at once, attempts and those to relays included.
     pub(crate) connections: usize,
     /// Most made in [`PERIOD`], if that matters.
-    pub(crate) attempts: Option<usize>,
+    pub(crate) made: Option<usize>,
 }
 
 /// What there is and what was made of late.
@@ -39,6 +42,8 @@ pub(crate) struct Quota {
     /// Other connections: to relays.
     others: BTreeSet<ConnectionId>,
     made: VecDeque<Time>,
+    /// How many have been made in all.
+    total: usize,
     /// The last attempt was refused because too many were made.
     is_spent: bool,
     /// Nobody has been told yet.
@@ -46,11 +51,11 @@ pub(crate) struct Quota {
     evicted_at: Option<Time>,
 }
 
-/// Too many attempts were made of late.
+/// Too many were made of late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spent {
     /// In [`PERIOD`].
-    pub(crate) attempts: usize,
+    pub(crate) made: usize,
     /// Until there may be another.
     pub(crate) wait: Duration,
 }
@@ -84,6 +89,7 @@ impl Quota {
             links: BTreeMap::new(),
             others: BTreeSet::new(),
             made: VecDeque::new(),
+            total: 0,
             is_spent: false,
             news: None,
             evicted_at: None,
@@ -95,8 +101,23 @@ impl Quota {
         self.links.values().map(|(peer, _)| *peer).collect()
     }
 
-    /// An attempt that may make up to `count` peer connections, or one of another kind with `count` 0.
-    pub(crate) fn attempt(&mut self, id: ConnectionId, count: usize, now: Time) -> Result<(), Refused> {
+    /// So many peer connections have been made in all, whoever made them; more than when we heard last.
+    pub(crate) fn on_made(&mut self, total: usize, now: Time) {
+        if self.limits.made.is_some() {
+            self.made.extend(std::iter::repeat_n(now, total - self.total));
+            self.total = total;
+        }
+    }
+
+    /// An attempt that may make up to `count` peer connections, or one of another kind with `count` 0. One to a lost relay
+    /// is `favoured`.
+    pub(crate) fn attempt(
+        &mut self,
+        id: ConnectionId,
+        count: usize,
+        favoured: bool,
+        now: Time,
+    ) -> Result<(), Refused> {
         if count == 0 {
             return Ok(());
         }
@@ -104,29 +125,31 @@ impl Quota {
         if open + count > limit {
             return Err(Refused::Full { open, limit });
         }
-        if let Some(limit) = self.limits.attempts {
-            self.count(count, limit, now)?;
-        }
+        self.check(count, favoured, now)?;
         self.pending.insert(id, count);
         Ok(())
     }
 
-    /// Counts `count` more within [`PERIOD`].
-    fn count(&mut self, count: usize, limit: usize, now: Time) -> Result<(), Refused> {
+    /// Whether there may be `count` more within [`PERIOD`]. Attempts under way have made theirs or will.
+    fn check(&mut self, count: usize, favoured: bool, now: Time) -> Result<(), Refused> {
+        let Some(limit) = self.limits.made.map(|limit| limit + if favoured { RESERVE } else { 0 }) else {
+            return Ok(());
+        };
         while self.made.front().is_some_and(|&at| now.since(at) >= PERIOD) {
             self.made.pop_front();
         }
-        let made = self.made.len();
+        let made = self.made.len() + self.under_way();
         if made + count > limit {
             let enough = self.made.get(made + count - limit - 1).or(self.made.back());
             let wait = enough.map_or(PERIOD, |&at| (at + PERIOD).since(now));
             if !std::mem::replace(&mut self.is_spent, true) {
-                self.news = Some(Spent { attempts: made, wait });
+                self.news = Some(Spent { made, wait });
             }
             return Err(Refused::Spent { made, limit });
         }
-        self.is_spent = false;
-        self.made.extend(std::iter::repeat_n(now, count));
+        if !favoured {
+            self.is_spent = false;
+        }
         Ok(())
     }
 
@@ -186,7 +209,11 @@ impl Quota {
     }
 
     fn open(&self) -> usize {
-        self.pending.values().sum::<usize>() + self.links.len() + self.others.len()
+        self.under_way() + self.links.len() + self.others.len()
+    }
+
+    fn under_way(&self) -> usize {
+        self.pending.values().sum()
     }
 }
 
@@ -198,7 +225,7 @@ mod tests {
     use super::*;
 
     const NOW: Time = Time::from_micros(1);
-    const LIMITS: Limits = Limits { links: 2, connections: 4, attempts: Some(6) };
+    const LIMITS: Limits = Limits { links: 2, connections: 4, made: Some(6) };
 
     fn id(number: usize) -> ConnectionId {
         ConnectionId::new_unchecked(number)
@@ -208,22 +235,29 @@ mod tests {
         PeerId([number; 32])
     }
 
+    /// Makes all that it may.
+    fn attempt(quota: &mut Quota, id: ConnectionId, count: usize, now: Time) -> Result<(), Refused> {
+        quota.attempt(id, count, false, now)?;
+        quota.on_made(quota.total + count, now);
+        Ok(())
+    }
+
     fn link(quota: &mut Quota, number: u8, now: Time) {
-        quota.attempt(id(number.into()), 1, now).expect("room");
+        attempt(quota, id(number.into()), 1, now).expect("room");
         let place = quota.place(peer(number), false, now, |_| 0).expect("room");
         quota.on_link(id(number.into()), peer(number), place, now);
     }
 
     #[test]
     fn attempts_count_while_they_last() {
-        let mut quota = Quota::new(LIMITS);
-        quota.attempt(id(1), 3, NOW).expect("room");
-        assert_eq!(quota.attempt(id(2), 2, NOW), Err(Refused::Full { open: 3, limit: 4 }));
-        quota.attempt(id(2), 0, NOW).expect("no peer connection");
-        quota.attempt(id(3), 1, NOW).expect("room");
+        let mut quota = Quota::new(Limits { made: None, ..LIMITS });
+        attempt(&mut quota, id(1), 3, NOW).expect("room");
+        assert_eq!(attempt(&mut quota, id(2), 2, NOW), Err(Refused::Full { open: 3, limit: 4 }));
+        attempt(&mut quota, id(2), 0, NOW).expect("no peer connection");
+        attempt(&mut quota, id(3), 1, NOW).expect("room");
         quota.on_gone(id(1));
         quota.on_other(id(3), true);
-        quota.attempt(id(4), 2, NOW).expect("room");
+        attempt(&mut quota, id(4), 2, NOW).expect("room");
         assert_eq!(quota.open(), 3);
     }
 
@@ -231,20 +265,54 @@ mod tests {
     fn a_page_stops_well_before_its_browser_does() {
         let mut quota = Quota::new(LIMITS);
         for number in 0..6 {
-            quota.attempt(id(number), 1, NOW).expect("room");
+            attempt(&mut quota, id(number), 1, NOW).expect("room");
             quota.on_gone(id(number));
         }
-        let spent = quota.attempt(id(6), 1, NOW).expect_err("too many");
+        let spent = attempt(&mut quota, id(6), 1, NOW).expect_err("too many");
         assert_eq!(spent, Refused::Spent { made: 6, limit: 6 });
         assert!(spent.to_string().contains("reload"));
-        quota.attempt(id(6), 1, NOW + PERIOD).expect("forgotten");
+        attempt(&mut quota, id(6), 1, NOW + PERIOD).expect("forgotten");
+    }
+
+    #[test]
+    fn what_was_not_made_is_not_counted() {
+        let mut quota = Quota::new(LIMITS);
+        for number in 0..100 {
+            quota.attempt(id(number), 2, false, NOW).expect("nothing was made");
+            quota.on_gone(id(number));
+        }
+        quota.on_made(6, NOW);
+        assert!(quota.attempt(id(100), 1, false, NOW).is_err(), "others of the page made them");
+    }
+
+    #[test]
+    fn what_is_being_made_is_counted() {
+        let mut quota = Quota::new(Limits { made: Some(1), ..LIMITS });
+        quota.attempt(id(1), 1, false, NOW).expect("the first");
+        assert!(quota.attempt(id(2), 1, false, NOW).is_err());
+        quota.on_gone(id(1));
+        quota.attempt(id(2), 1, false, NOW).expect("nothing came of it");
+    }
+
+    #[test]
+    fn a_lost_relay_is_dialled_when_all_else_waits() {
+        let mut quota = Quota::new(LIMITS);
+        quota.on_made(6, NOW);
+        assert!(quota.attempt(id(1), 1, false, NOW).is_err());
+        assert!(quota.take_news().is_some());
+        quota.attempt(id(1), 2, true, NOW).expect("the reserve");
+        quota.on_gone(id(1));
+        assert!(quota.attempt(id(2), 1, false, NOW).is_err());
+        assert_eq!(quota.take_news(), None, "it is known");
+        quota.on_made(6 + RESERVE, NOW);
+        assert!(quota.attempt(id(3), 1, true, NOW).is_err());
     }
 
     #[test]
     fn who_has_no_limit_of_attempts_remembers_none() {
-        let mut quota = Quota::new(Limits { attempts: None, ..LIMITS });
+        let mut quota = Quota::new(Limits { made: None, ..LIMITS });
         for number in 0..1_000 {
-            quota.attempt(id(number), 1, NOW).expect("room");
+            attempt(&mut quota, id(number), 1, NOW).expect("room");
             quota.on_gone(id(number));
         }
         assert_eq!(quota.made.capacity(), 0);
@@ -255,17 +323,18 @@ mod tests {
         let mut quota = Quota::new(LIMITS);
         let later = |seconds| NOW + Duration::from_secs(seconds);
         for number in 0..6 {
-            quota.attempt(id(number as usize), 1, later(number)).expect("room");
+            attempt(&mut quota, id(number as usize), 1, later(number)).expect("room");
             quota.on_gone(id(number as usize));
         }
         assert_eq!(quota.take_news(), None);
-        assert!(quota.attempt(id(6), 2, later(10)).is_err());
+        assert!(attempt(&mut quota, id(6), 2, later(10)).is_err());
         let wait = PERIOD - Duration::from_secs(9);
-        assert_eq!(quota.take_news(), Some(Spent { attempts: 6, wait }), "when two are forgotten");
-        assert!(quota.attempt(id(6), 1, later(11)).is_err());
+        assert_eq!(quota.take_news(), Some(Spent { made: 6, wait }), "when two are forgotten");
+        assert!(attempt(&mut quota, id(6), 1, later(11)).is_err());
         assert_eq!(quota.take_news(), None, "it is known");
-        quota.attempt(id(6), 1, NOW + PERIOD).expect("one is forgotten");
-        assert!(quota.attempt(id(7), 1, NOW + PERIOD).is_err());
+        attempt(&mut quota, id(6), 1, NOW + PERIOD).expect("one is forgotten");
+        quota.on_gone(id(6));
+        assert!(attempt(&mut quota, id(7), 1, NOW + PERIOD).is_err());
         assert_eq!(quota.take_news().map(|spent| spent.wait), Some(Duration::from_secs(1)));
     }
 

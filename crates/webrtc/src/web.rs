@@ -13,7 +13,10 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use crate::{Backend, IceServer, Lost, protocol::Role};
 
-pub use self::{channel::DataChannel, connection::Connection};
+pub use self::{
+    channel::DataChannel,
+    connection::{Connection, made},
+};
 
 /// Whether there is WebRTC here. There is none in workers, in Node.js, or where the user has turned it off.
 pub fn is_available() -> bool {

@@ -7,6 +7,7 @@ const LABELS: Record<Connection["state"], string> = {
   starting: "Starting",
   connecting: "Connecting",
   connected: "Connected",
+  exhausted: "Connected, no new links",
   lost: "No relay",
   broken: "Broken",
 };
@@ -30,10 +31,14 @@ export function Banner({ connection }: { connection: Connection }) {
 }
 
 function useBannerText(connection: Connection): string {
-  const seconds = useSecondsUntil(connection.state === "lost" ? connection.retryAtMs : undefined);
+  const seconds = useSecondsUntil("retryAtMs" in connection ? connection.retryAtMs : undefined);
   switch (connection.state) {
     case "connected":
       return "";
+    case "exhausted": {
+      const minutes = Math.max(1, Math.ceil(seconds / 60));
+      return `This page has tried as many direct links as a browser allows. It keeps those it has; for new ones reload it, or wait ${minutes} min`;
+    }
     case "starting":
       return "Loading the network code…";
     case "connecting":

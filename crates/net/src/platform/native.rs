@@ -240,7 +240,17 @@ pub(crate) fn handicap() -> Option<&'static str> {
 pub(crate) fn quota(config: &Config) -> Limits {
     let links = config.mesh.topic.mesh_target;
     let connections = if config.listen.is_empty() { links + 4 } else { config.peer_limit() };
-    Limits { links, connections, attempts: None }
+    Limits { links, connections, made: None }
+}
+
+/// Nobody counts them.
+pub(crate) fn peer_connections_made() -> usize {
+    0
+}
+
+/// How many peer connections a dial of this address makes.
+pub(crate) fn peer_connections(address: &Multiaddr) -> usize {
+    usize::from(address::peer_connection(address).is_some())
 }
 
 /// Counts what the relay grants.

@@ -16,7 +16,7 @@ use braidcast_webrtc::{
 };
 use js_sys::{Function, Reflect};
 use libp2p::{
-    Swarm, Transport, connection_limits,
+    Multiaddr, Swarm, Transport, connection_limits,
     core::{muxing::StreamMuxerBox, transport::timeout::TransportTimeout, upgrade::Version},
     identify,
     identity::Keypair,
@@ -30,7 +30,7 @@ use web_time::{Instant, SystemTime};
 
 use crate::{
     Config, StartError,
-    address::{self, Route},
+    address::{self, PeerConnection, Route},
     behaviour::Behaviour,
     muxer::Hasty,
     quota::Limits,
@@ -106,10 +106,18 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
 /// Whether an address of this kind can be dialled here.
 pub(crate) fn dials(route: &Route) -> bool {
     match route {
-        Route::WebSocket { .. } | Route::Circuit => true,
+        Route::WebSocket { url } => !is_secure_page() || address::is_safe(url),
+        Route::Circuit => true,
         Route::WebRtc | Route::WebRtcDirect => web::is_available(),
         Route::Tcp | Route::Quic => false,
     }
+}
+
+/// Whether this page came over https, or is a worker of one that did.
+fn is_secure_page() -> bool {
+    let of = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).ok();
+    let protocol = of(&js_sys::global(), "location").and_then(|location| of(&location, "protocol"));
+    protocol.is_some_and(|protocol| protocol == "https:")
 }
 
 /// Each costs a peer connection.
@@ -129,7 +137,21 @@ pub(crate) fn quota(config: &Config) -> Limits {
     Limits {
         links: config.mesh.topic.mesh_target,
         connections: config.mesh.topic.mesh_target + 4,
-        attempts: Some(400),
+        made: Some(config.peer_connections_per_hour),
+    }
+}
+
+/// How many peer connections there have been in this page.
+pub(crate) fn peer_connections_made() -> usize {
+    web::made()
+}
+
+/// How many peer connections a dial of this address may make at once: webrtc-direct has two versions to try.
+pub(crate) fn peer_connections(address: &Multiaddr) -> usize {
+    match address::peer_connection(address) {
+        Some(PeerConnection::Link) => 1,
+        Some(PeerConnection::Listener) => 2,
+        None => 0,
     }
 }
 

@@ -29,6 +29,16 @@ const CANDIDATES: usize = 64;
 
 const NO_PATH: &str = "no path to the peer works, or none any more";
 
+thread_local! {
+    static MADE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many peer connections have been made in this page, by all that use this crate. Browsers set a limit to those that
+/// they have not forgotten yet.
+pub fn made() -> usize {
+    MADE.get()
+}
+
 /// A peer connection of the browser's, negotiated or not. Dropping it closes it.
 pub struct Connection(SendWrapper<Inner>);
 
@@ -65,6 +75,7 @@ impl Connection {
         }
         let connection =
             RtcPeerConnection::new_with_configuration(&configuration(servers)).map_err(Error::refused)?;
+        MADE.set(MADE.get() + 1);
         let (state, bytes) = (Rc::<RefCell<State>>::default(), Rc::<Cell<usize>>::default());
         let mut listeners = attach(&connection, &state, &bytes);
         if let Ok(window) = js_sys::global().dyn_into::<EventTarget>() {
