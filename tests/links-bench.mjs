@@ -1,5 +1,7 @@
 // One connection, ours beside js-libp2p's; `cargo xtask bench webrtc` builds what it takes and runs this.
 // Usage: node links-bench.mjs '{ native, page, link, json, mib, runs }'; standard output carries the figures.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+
 import { launch, openPage } from "./lib/browser.mjs";
 import { bundle } from "./lib/bundle.mjs";
 import { Program } from "./lib/process.mjs";
@@ -8,7 +10,8 @@ import { serve } from "./lib/site.mjs";
 const { native, page: folder, link: only, json, mib, runs } = JSON.parse(process.argv[2]);
 const LINKS = ["webrtc", "webrtc-direct", "websocket"].filter((link) => !only || link === only);
 const ROUND_TRIPS = 200;
-const UNITS = { up: "MiB/s", down: "MiB/s", roundTrip: "ms", firstByte: "ms" };
+// The last two are processor time of all that takes part, which other work on the machine does not change much.
+const UNITS = { up: "MiB/s", down: "MiB/s", roundTrip: "ms", firstByte: "ms", upCpu: "ms/MiB", downCpu: "ms/MiB" };
 
 const cleanups = [];
 const t = { after: (step) => cleanups.push(step) };
@@ -23,7 +26,11 @@ async function bench() {
     start(native, []),
     start(process.execPath, [new URL("lib/js-native.mjs", import.meta.url).pathname]),
   ]);
-  const site = await serve(t, { "/ours/": `${folder}/`, "/js-libp2p.js": await bundle("js-links.mjs") });
+  const site = await serve(t, {
+    "/ours/": `${folder}/`,
+    "/js-libp2p.js": await bundle("js-links.mjs"),
+    "/plain.js": readFileSync(new URL("lib/plain-links.mjs", import.meta.url), "utf8"),
+  });
   // Whose page, and whose native peer. The relay of /webrtc, where there is no other native peer, is ours.
   const systems = {
     ours: { page: () => ours(site), native: ourNative },
@@ -32,10 +39,14 @@ async function bench() {
   };
   for (const link of LINKS) {
     const samples = Object.fromEntries(Object.keys(systems).map((system) => [system, []]));
-    if (link === "webrtc") delete samples["js-libp2p with ours"];
+    if (link === "webrtc") {
+      delete samples["js-libp2p with ours"];
+      samples.plain = [];
+    }
     for (let run = 0; run < runs; run++) {
       for (const [system, list] of Object.entries(samples)) {
-        const sample = await measure(link, systems[system], ourNative).catch((error) => ({ failed: error.message }));
+        const measured = system === "plain" ? measurePlain(site) : measure(link, systems[system], ourNative);
+        const sample = await measured.catch((error) => ({ failed: error.message }));
         process.stderr.write(`${link} ${system} ${JSON.stringify(sample)}\n`);
         list.push(sample);
       }
@@ -72,7 +83,7 @@ async function theirs(site) {
   return page;
 }
 
-/** A connection between fresh browsers, or of one with a native peer. */
+/** A connection between fresh browsers, or of one with a native peer; throughput in MiB/s. */
 async function measure(link, system, relay) {
   const pages = [await system.page()];
   try {
@@ -83,41 +94,104 @@ async function measure(link, system, relay) {
       target = await pages[1].evaluate((relay) => peer.listen(relay), relay.websocket);
       await asker.evaluate((relay) => peer.dial(relay), relay.websocket);
     }
-    return await asker.evaluate(time, { target, bytes: mib * 2 ** 20, roundTrips: ROUND_TRIPS });
+    const sample = await asker.evaluate(greet, { target, roundTrips: ROUND_TRIPS });
+    for (const [figure, ...bytes] of [["up", mib * 2 ** 20, 1], ["down", 0, mib * 2 ** 20]]) {
+      const before = cpuMs();
+      sample[figure] = mib / (await asker.evaluate(transfer, bytes));
+      sample[`${figure}Cpu`] = (cpuMs() - before) / mib;
+    }
+    return sample;
   } finally {
     for (const page of pages) await page.context().browser().close();
   }
 }
 
-/** In the page: MiB/s both ways, milliseconds of a round trip and of the first byte. */
-async function time({ target, bytes, roundTrips }) {
+/** The same between pages that have nothing above the data channel. */
+async function measurePlain(site) {
+  const pages = [await plain(site), await plain(site)];
+  try {
+    const [a, b] = pages;
+    const answer = await b.evaluate((offer) => peer.describe(offer), await a.evaluate(() => peer.describe()));
+    await a.evaluate((answer) => peer.accept(answer), answer);
+    const [bytes, sample] = [mib * 2 ** 20, {}];
+    for (const [figure, from, to] of [["up", a, b], ["down", b, a]]) {
+      const received = to.evaluate((bytes) => peer.receive(bytes), bytes);
+      const before = cpuMs();
+      const sent = from.evaluate(async (bytes) => {
+        const start = performance.now();
+        await peer.send(bytes);
+        return performance.now() - start;
+      }, bytes);
+      const [ms] = await Promise.all([sent, received]);
+      sample[figure] = mib / (ms / 1000);
+      sample[`${figure}Cpu`] = (cpuMs() - before) / mib;
+    }
+    return sample;
+  } finally {
+    for (const page of pages) await page.context().browser().close();
+  }
+}
+
+async function plain(site) {
+  const { page } = await openPage(await launch(t), site);
+  await page.evaluate(async () => {
+    const { Page } = await import("/plain.js");
+    globalThis.peer = new Page();
+  });
+  return page;
+}
+
+/** In the page: milliseconds of a round trip and of the first byte. */
+async function greet({ target, roundTrips }) {
   const took = async (task) => {
     const start = performance.now();
     await task();
     return performance.now() - start;
   };
-  const mibPerSecond = (ms) => bytes / 2 ** 20 / (ms / 1000);
-  let other;
   const firstByte = await took(async () => {
-    other = await peer.dial(target);
+    globalThis.other = await peer.dial(target);
     await peer.transfer(other, 0, 1);
   });
   const roundTrip = (await took(() => peer.round_trips(other, roundTrips))) / roundTrips;
-  const up = mibPerSecond(await took(() => peer.transfer(other, bytes, 1)));
-  const down = mibPerSecond(await took(() => peer.transfer(other, 0, bytes)));
-  return { up, down, roundTrip, firstByte };
+  return { roundTrip, firstByte };
 }
 
-/** Prints the medians. That ours or js-libp2p has none is an error; the third figure says only whose end is slow. */
+/** In the page: seconds that it takes to send and get so many bytes. */
+async function transfer([send, get]) {
+  const start = performance.now();
+  await peer.transfer(other, send, get);
+  return (performance.now() - start) / 1000;
+}
+
+/** Processor time that everything which this process started has had; known on Linux. */
+function cpuMs() {
+  if (!existsSync("/proc/self/stat")) return NaN;
+  const processes = new Map();
+  for (const pid of readdirSync("/proc").filter((name) => Number(name))) {
+    try {
+      const [, parent, ...rest] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ");
+      // Places 14 and 15 of proc_pid_stat(5), in hundredths of a second.
+      processes.set(pid, { parent, ms: 10 * (Number(rest[9]) + Number(rest[10])) });
+    } catch {
+      // It has ended.
+    }
+  }
+  const isOurs = (pid) => pid === String(process.pid) || (processes.has(pid) && isOurs(processes.get(pid).parent));
+  return [...processes].reduce((sum, [, { parent, ms }]) => sum + (isOurs(parent) ? ms : 0), 0);
+}
+
+/** Prints the medians. That ours or js-libp2p has none is an error; the other figures say who sets the limit. */
 function report(link, samples) {
   for (const [figure, unit] of Object.entries(UNITS)) {
-    const [ours, theirs, mixed] = Object.values(samples).map((list) => median(list.map((sample) => sample[figure])));
+    const all = Object.entries(samples).map(([system, list]) => [system, median(list.map((sample) => sample[figure]))]);
+    const { ours, "js-libp2p": jsLibp2p, ...others } = Object.fromEntries(all.filter(([, value]) => value !== undefined));
     // Above 1 is better for us.
-    const ratio = unit === "ms" ? theirs / ours : ours / theirs;
-    const line = { bench: "webrtc", link, figure, unit, mib, runs, ours, jsLibp2p: theirs, jsLibp2pWithOurs: mixed, ratio };
+    const ratio = unit === "MiB/s" ? ours / jsLibp2p : jsLibp2p / ours;
+    const line = { bench: "webrtc", link, figure, unit, mib, runs, ours, jsLibp2p, ratio, ...others };
     for (const key in line) if (typeof line[key] === "number") line[key] = Number(line[key].toPrecision(3));
-    console.log(json ? JSON.stringify(line) : text(line));
-    if (ours === undefined || theirs === undefined) process.exitCode = 1;
+    console.log(json ? JSON.stringify(line) : text(line, Object.keys(others)));
+    const isKnown = unit !== "ms/MiB" || process.platform === "linux";
+    if (isKnown && (ours === undefined || jsLibp2p === undefined)) process.exitCode = 1;
   }
 }
 
@@ -126,7 +200,8 @@ function median(values) {
   return known[known.length >> 1];
 }
 
-function text({ link, figure, unit, ours, jsLibp2p, jsLibp2pWithOurs, ratio }) {
-  const mixed = jsLibp2pWithOurs === undefined ? "" : ` (${jsLibp2pWithOurs} with our native peer)`;
-  return `${link.padEnd(14)}${figure.padEnd(10)} ours ${ours}, js-libp2p ${jsLibp2p}${mixed} ${unit}, ${ratio} x`;
+function text(line, others) {
+  const more = others.map((other) => `, ${other} ${line[other]}`).join("");
+  const { link, figure, unit, ours, jsLibp2p, ratio } = line;
+  return `${link.padEnd(14)}${figure.padEnd(10)} ours ${ours}, js-libp2p ${jsLibp2p} ${unit}, ${ratio} x${more}`;
 }

@@ -13,10 +13,11 @@ const PACKAGE: &str = "braidcast-bench-links";
 /// Streams over one connection: two Chromium processes over /webrtc, and Chromium with a native node over webrtc-direct and
 /// WebSocket.
 ///
-/// Both ends are ours, our transport compiled as the npm package is, or both are js-libp2p's, in the page and in Node.js; as a
-/// third figure, js-libp2p's page with our native node. All is on loopback. Of `--runs` runs, in turns, the median. A transfer ends
-/// when the receiver has said that it has everything; the first byte is that of a stream's answer, counted from the dial; over
-/// /webrtc the relay is ours, and the connection to it is there already.
+/// Both ends are ours, our transport compiled as the npm package is, or both are js-libp2p's, in the page and in Node.js. Further
+/// figures say who sets the limit: js-libp2p's page with our native node, and a data channel between pages with nothing above it
+/// (`plain`). All is on loopback. Of `--runs` runs, in turns, the median. A transfer ends when the receiver has said that it has
+/// everything; the first byte is that of a stream's answer, counted from the dial; over /webrtc the relay is ours, and the
+/// connection to it is there already.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// One JSON object per line.
