@@ -20,15 +20,35 @@ impl Lane {
     }
 }
 
-/// In how many lanes a piece of a message of `len` bytes is; in one while there are others, since what comes twice
-/// delays them. After the simulations in `docs/decisions`.
-pub(crate) fn width(len: usize, is_crowded: bool) -> u32 {
-    match len {
-        _ if is_crowded => 1,
-        0..=0x8000 => 4,
-        _ => 2,
+/// How much of a generation is pushed to a neighbour unasked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// In how many lanes a piece is.
+    pub(crate) width: u32,
+    /// Who has fewer pieces than this is pushed any: nothing can come twice to who has nothing.
+    pub(crate) free: usize,
+    /// Who has this share of K in percent is pushed no more: the rest is on its way from others, or is asked for.
+    pub(crate) percent: usize,
+}
+
+impl Reach {
+    /// Who doubts shards asks for no piece: each is pushed by two, one of whom may be who lied.
+    pub(crate) const DOUBTED: Self = Self { width: 2, free: 0, percent: 100 };
+
+    /// Of a message of `len` bytes, and less while others are on their way, since what comes twice delays them. After
+    /// simulations: `docs/decisions/019`.
+    pub(crate) fn of(len: usize, piece_len: usize, is_crowded: bool) -> Self {
+        let free = if is_crowded { 1 } else { FREE_BYTES / piece_len.max(1) };
+        match len {
+            0..=0x8000 => Self { width: 1, free, percent: 100 },
+            0x8001..=0x4_0000 if is_crowded => Self { width: 1, free, percent: 40 },
+            0x8001..=0x4_0000 => Self { width: 1, free, percent: 75 },
+            _ => Self { width: if is_crowded { 1 } else { 2 }, free: 1, percent: 100 },
+        }
     }
 }
+
+const FREE_BYTES: usize = 32 * 1024;
 
 /// Mixes message, generation and piece (the finaliser of MurmurHash3).
 fn hash(message: MessageId, generation: usize, piece: u8) -> u32 {

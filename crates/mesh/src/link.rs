@@ -138,8 +138,9 @@ pub(crate) struct Service {
     last_at: Time,
     /// The shortest time from a request to the piece, in microseconds.
     shortest_us: u64,
-    /// Bytes that it may be asked for at a time, by what it has shown: more while pieces come soon, fewer when not.
-    depth: usize,
+    /// Bytes that it may be asked for at a time, by what it has shown: more while pieces come soon, fewer when not. `None`
+    /// until it has shown something.
+    depth: Option<usize>,
     /// What was asked for earlier makes `depth` no smaller again.
     lowered_at: Time,
 }
@@ -153,7 +154,7 @@ impl Default for Service {
             per_byte_ns: 250,
             last_at: Time::ZERO,
             shortest_us: u64::MAX,
-            depth: DEPTH_FIRST,
+            depth: None,
             lowered_at: Time::ZERO,
         }
     }
@@ -177,14 +178,15 @@ impl Service {
 
     /// A piece asked for at `asked_at` came.
     pub(crate) fn on_served(&mut self, now: Time, asked_at: Time, piece_len: usize) {
-        let is_full = self.asked_bytes + piece_len > self.depth;
+        let depth = self.depth(piece_len);
+        let is_full = self.asked_bytes + piece_len > depth;
         self.on_settled(piece_len);
         let took_us = now.since(asked_at).as_micros();
         self.shortest_us = self.shortest_us.min(took_us);
         if took_us > self.shortest_us + SOON.as_micros() {
-            self.lower_depth(now, asked_at, self.depth / 4 * 3);
+            self.lower_depth(now, asked_at, depth / 4 * 3);
         } else if is_full {
-            self.depth = (self.depth + piece_len).min(DEPTH_MAX);
+            self.depth = Some((depth + piece_len).min(DEPTH_MAX));
         }
         let transfer_us = piece_len as u64 * self.per_byte_ns / 1000;
         if asked_at >= self.last_at {
@@ -198,15 +200,16 @@ impl Service {
         self.last_at = now;
     }
 
-    /// Bytes that it may be asked for at a time.
-    pub(crate) fn depth(&self) -> usize {
-        self.depth
+    /// Bytes that it may be asked for at a time, in pieces of this length.
+    pub(crate) fn depth(&self, piece_len: usize) -> usize {
+        let first = if piece_len > LONG_PIECE { DEPTH_FIRST_LONG } else { DEPTH_FIRST };
+        self.depth.unwrap_or(first)
     }
 
     /// Once for all that was asked for before.
     fn lower_depth(&mut self, now: Time, asked_at: Time, depth: usize) {
         if asked_at >= self.lowered_at {
-            (self.depth, self.lowered_at) = (depth, now);
+            (self.depth, self.lowered_at) = (Some(depth), now);
         }
     }
 
@@ -218,7 +221,7 @@ impl Service {
     /// A piece asked for at `asked_at` did not come in time.
     pub(crate) fn on_late(&mut self, now: Time, asked_at: Time, piece_len: usize) {
         self.on_settled(piece_len);
-        self.lower_depth(now, asked_at, self.depth / 2);
+        self.lower_depth(now, asked_at, self.depth(piece_len) / 2);
         // It may only be slow: wait longer the next time.
         self.latency_us = (self.latency_us * 5 / 4).min(LATENCY_MAX_US);
     }
@@ -242,9 +245,13 @@ impl News {
     }
 }
 
-/// Bytes that a neighbour of which nothing is known may be asked for at a time. After simulations: 64 KiB are better in rooms of
-/// slow uplinks, and worse over long links.
-const DEPTH_FIRST: usize = 128 * 1024;
+/// Bytes that a neighbour of which nothing is known may be asked for at a time. After simulations: more is worse where uplinks
+/// are slow, since what waits for one neighbour could come from another.
+const DEPTH_FIRST: usize = 64 * 1024;
+/// The same in longer pieces, of which more is still to come over links that are long: fewer bytes are worse there.
+const DEPTH_FIRST_LONG: usize = 128 * 1024;
+/// Pieces longer than this are those of messages above 2 MiB.
+pub(crate) const LONG_PIECE: usize = 16 * 1024;
 /// And any neighbour.
 const DEPTH_MAX: usize = 512 * 1024;
 /// A piece comes soon when it takes at most this much longer than the fastest. Guess.

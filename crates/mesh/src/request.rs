@@ -11,7 +11,7 @@ use braidcast_wire::{MessageId, PeerId};
 use crate::{
     frame::{self, Body},
     lane::Lane,
-    link::Link,
+    link::{LONG_PIECE, Link},
     mesh::Mesh,
     piece_set::PieceSet,
     score::Scores,
@@ -177,8 +177,8 @@ fn choose(
     let piece_len = pieces.generation.shape.piece_len();
     let able = transfer.neighbours.iter().filter_map(|(&peer, neighbour)| {
         let service = &links.get(&peer)?.service;
-        let has_room =
-            service.asked_bytes == 0 || (!only_idle && service.asked_bytes + piece_len <= service.depth());
+        let has_room = service.asked_bytes == 0
+            || (!only_idle && service.asked_bytes + piece_len <= service.depth(piece_len));
         let missing = transfer.missing_at(neighbour, generation).difference(pushed);
         (has_room && !missing.is_empty()).then(|| {
             ((neighbour.is_silent() || scores.is_suspect(peer), service.expected(piece_len), peer), missing)
@@ -218,4 +218,3 @@ pub(crate) const LATE_PER_MESSAGE: u32 = 2;
 pub(crate) const GRACE: Duration = Duration::from_millis(30);
 /// The same for pieces longer than this: what waits at the sender takes longer. From the same simulations.
 const LONG_GRACE: Duration = Duration::from_millis(100);
-const LONG_PIECE: usize = 16 * 1024;

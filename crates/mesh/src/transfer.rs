@@ -14,7 +14,7 @@ use crate::{
         doubt::{Accused, Doubted},
         span::{Account, Span},
     },
-    lane::{self, Lane},
+    lane::{Lane, Reach},
     manifest::{Generation, Manifest, PieceHashes},
     piece_set::PieceSet,
 };
@@ -336,18 +336,23 @@ impl Transfer {
             Push::Lane => Some(lane?),
             Push::All => None,
         };
-        let width = lane::width(self.manifest.len, is_crowded);
-        let is_due = |generation, piece| {
-            lane.is_none_or(|lane| lane.contains(self.manifest.id, generation, piece, width))
-        };
         self.generations.iter().enumerate().find_map(|(at, pieces)| {
+            let shape = pieces.generation.shape;
+            let reach = match self.is_coded {
+                true => Reach::DOUBTED,
+                false => Reach::of(self.manifest.len, shape.piece_len(), is_crowded),
+            };
             let there = neighbour.announced[at].union(neighbour.sent[at]);
-            let k = pieces.generation.shape.k();
-            let is_enough = pieces.held.len() * 100 >= k * self.threshold_percent;
-            if there.len() >= k || !is_enough {
+            let percent = if lane.is_some() { reach.percent } else { 100 };
+            let is_served = there.len() * 100 >= shape.k() * percent;
+            if is_served || pieces.held.len() * 100 < shape.k() * self.threshold_percent {
                 return None;
             }
-            let fresh = pieces.held.difference(there).iter().filter(|&piece| is_due(at, piece));
+            let is_due = |piece| {
+                let is_in = |lane: Lane| lane.contains(self.manifest.id, at, piece, reach.width);
+                there.len() < reach.free || lane.is_none_or(is_in)
+            };
+            let fresh = pieces.held.difference(there).iter().filter(|&piece| is_due(piece));
             fresh.min_by_key(|&piece| pieces.copies[usize::from(piece)]).map(|piece| (at, piece))
         })
     }
@@ -369,7 +374,8 @@ impl Transfer {
         generation: usize,
         is_crowded: bool,
     ) -> PieceSet {
-        let width = lane::width(self.manifest.len, is_crowded);
+        let piece_len = self.generations[generation].generation.shape.piece_len();
+        let Reach { width, .. } = Reach::of(self.manifest.len, piece_len, is_crowded);
         let pushed = lanes.iter().filter_map(|&(peer, lane)| {
             let missing = self.missing_at(self.neighbours.get(&peer)?, generation);
             let is_due = move |&piece: &u8| lane.contains(self.manifest.id, generation, piece, width);
