@@ -36,7 +36,7 @@ impl Reach {
     pub(crate) const DOUBTED: Self = Self { width: 2, free: 0, percent: 100 };
 
     /// Of a message of `len` bytes, and less while others are on their way, since what comes twice delays them. After
-    /// simulations: `docs/decisions/019`.
+    /// simulations: `docs/decisions/020`.
     pub(crate) fn of(len: usize, piece_len: usize, is_crowded: bool) -> Self {
         let free = if is_crowded { 1 } else { FREE_BYTES / piece_len.max(1) };
         match len {
