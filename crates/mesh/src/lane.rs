@@ -38,7 +38,7 @@ impl Reach {
     /// Of a message of `len` bytes, and less while others are on their way, since what comes twice delays them. After
     /// simulations: `docs/decisions/020`.
     pub(crate) fn of(len: usize, piece_len: usize, is_crowded: bool) -> Self {
-        let free = if is_crowded { 1 } else { FREE_BYTES / piece_len.max(1) };
+        let free = if is_crowded { 1 } else { (FREE_BYTES / piece_len.max(1)).max(1) };
         match len {
             0..=0x8000 => Self { width: 1, free, percent: 100 },
             0x8001..=0x4_0000 if is_crowded => Self { width: 1, free, percent: 40 },
