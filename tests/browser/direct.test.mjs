@@ -57,7 +57,10 @@ test("pages whose relay's URL says so reach it by version 2, and each other thro
   const relay = await Relay.start(t, { app: false, listen: DIRECT });
   const [ada, bob] = await meet(t, [relay.url]);
   // A busy machine may have to try again.
-  for (const peer of [ada, bob]) assert.deepEqual(new Set(await dialled(peer)), new Set(["v2"]));
+  for (const peer of [ada, bob]) {
+    const versions = await dialled(peer);
+    assert.ok(versions.length <= 2 && versions.every((version) => version === "v2"), versions.join());
+  }
   const relayOf = (await ada.peers()).find(({ link }) => link === "relay");
   assert.ok(relayOf.address.includes("/webrtc-direct/"), relayOf.address);
   await Promise.all([ada.linked([bob.id]), bob.linked([ada.id])]);

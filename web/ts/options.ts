@@ -68,7 +68,7 @@ function whole(values: Record<string, number | undefined>): Record<string, numbe
   const given = Object.entries(values).filter((entry): entry is [string, number] => entry[1] !== undefined);
   for (const [name, value] of given) {
     if (!Number.isInteger(value) || value < 1 || value > 65_535) {
-      throw new InvalidError(`${name} is ${value}, expected a whole number from 1 up`);
+      throw new InvalidError(`${name} is ${value}, expected a whole number from 1 to 65535`);
     }
   }
   return Object.fromEntries(given);

@@ -82,19 +82,20 @@ function choose({ peerId, addresses, webrtcDirect }: Card, hostname: string): Fo
   if (sockets.length > 0 || typeof RTCPeerConnection === "undefined") return { addresses: best(sockets) };
   const direct = all.filter((address) => address.includes("/webrtc-direct/certhash/"));
   const v2 = Array.isArray(webrtcDirect) && webrtcDirect.includes(2);
-  return { addresses: nearest(direct, host).slice(0, MOST_DIRECT), v2 };
+  return { addresses: nearest(direct, host), v2 };
 }
 
 /** Most webrtc-direct addresses of one relay: each costs peer connections. */
 const MOST_DIRECT = 2;
 
-/** Those at `host`, or else what leads there from the most places first. */
+/** Those at `host`, or else public ones first; others each time, since which of them lead there is not known. */
 function nearest(addresses: string[], host: string): string[] {
   const here = addresses.filter((address) => address.split("/")[2] === host);
-  if (here.length > 0) return here;
+  if (here.length > 0) return here.slice(0, MOST_DIRECT);
   const isLocal = host === "::1" || host.startsWith("127.");
   const usable = addresses.filter((address) => isLocal || !LOOPBACK.test(address));
-  return usable.sort((a, b) => Number(PRIVATE.test(a)) - Number(PRIVATE.test(b)));
+  const turns = usable.map((address) => ({ address, turn: Number(PRIVATE.test(address)) + Math.random() }));
+  return turns.sort((a, b) => a.turn - b.turn).map(({ address }) => address).slice(0, MOST_DIRECT);
 }
 
 const LOOPBACK = /^\/ip4\/127\.|^\/ip6\/::1\//;

@@ -71,7 +71,7 @@ export interface Reached {
   readonly of: number;
 }
 
-/** So many direct links were tried within an hour that no new one is for a while: a browser allows a page 500 in its life.
+/** So many peer connections were made within an hour that no new one is for a while: a browser allows a page 500 in its life.
  * Those there are and the relays go on. A reload begins anew. */
 export interface Exhausted {
   /** Within the hour. */

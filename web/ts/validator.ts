@@ -15,13 +15,13 @@ export interface ValidatorOptions {
   validate?: (message: Message) => Verdict | PromiseLike<Verdict>;
   /** How long a message may wait for its verdict, its turn included; then it is ignored. 5,000 when not given, at most 60,000. */
   validateTimeoutMs?: number;
-  /** How many messages may be judged at a time; 32 when not given. The next 1,024 wait in order, then the oldest of them is
-   * ignored. */
+  /** How many messages may be judged at a time, those that are late not counted; 32 when not given. More wait in order, 1,024
+   * with those that are judged, then the oldest of them is ignored. */
   validateAtOnce?: number;
 }
 
-/** Messages that wait for their turn. */
-const WAITING = 1024;
+/** Messages that are judged or wait for their turn; the core waits for the verdicts on as many. */
+const LIMIT = 1024;
 
 interface Entry {
   readonly message: Message;
@@ -41,7 +41,7 @@ export class Validator {
   static of(options: ValidatorOptions, settle: (message: Message, verdict: Verdict) => void): Validator | undefined {
     const { validate, validateTimeoutMs = 5_000, validateAtOnce = 32 } = options;
     within("validateTimeoutMs", validateTimeoutMs, 60_000);
-    within("validateAtOnce", validateAtOnce, WAITING);
+    within("validateAtOnce", validateAtOnce, LIMIT);
     if (validate === undefined) return undefined;
     if (typeof validate !== "function") throw new InvalidError("validate is no function");
     return new Validator(validate, validateTimeoutMs, validateAtOnce, settle);
@@ -62,7 +62,7 @@ export class Validator {
   push(message: Message): void {
     this.#waiting.push({ message, dueMs: performance.now() + this.timeoutMs });
     this.#next();
-    if (this.#waiting.length > WAITING) this.#settle(this.#waiting.shift()!.message, "ignore");
+    if (this.#underWay + this.#waiting.length > LIMIT) this.#settle(this.#waiting.shift()!.message, "ignore");
   }
 
   #next(): void {

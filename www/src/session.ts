@@ -115,7 +115,7 @@ function relaysFromAddress(): string[] {
 /** `?links=`, how many direct links may be tried in an hour, to see what happens then. */
 function limitFromAddress(): { peerConnectionsPerHour?: number } {
   const links = new URLSearchParams(location.search).get("links");
-  return links === null ? {} : { peerConnectionsPerHour: Number(links) };
+  return /^\d{1,4}$/.test(links ?? "") ? { peerConnectionsPerHour: Number(links) } : {};
 }
 
 /** A page without a room gets one, so that its address can be shared. */

@@ -40,7 +40,9 @@ impl Mesh {
         all.sort_unstable();
         let mut bytes: usize = all.iter().map(|(_, _, _, held)| held).sum();
         for (is_unfinished, moved_at, id, held) in all {
-            let is_old = !is_unfinished && now.since(moved_at) >= KEEP && !self.is_still_ours(id);
+            let is_idle =
+                now.since(moved_at) >= KEEP && !self.is_still_ours(id) && !self.pending.contains(id);
+            let is_old = !is_unfinished && is_idle;
             if is_old || bytes > limits::TRANSFER_BYTES {
                 self.outbox.trace(match is_unfinished {
                     true => Trace::Abandoned { id },

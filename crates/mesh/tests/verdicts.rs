@@ -15,15 +15,20 @@ use room::{Room, payload};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-fn judged() -> CheckedParams {
-    let verdict_within = Some(Duration::from_secs(2));
-    TopicParams { verdict_within, ..TopicParams::default() }.checked().expect("they fit")
+fn judged(within: Duration) -> CheckedParams {
+    TopicParams { verdict_within: Some(within), ..TopicParams::default() }.checked().expect("they fit")
 }
+
+const WITHIN: Duration = Duration::from_secs(2);
 
 /// A node that judges, and what it says to a message of its neighbour.
 fn heard(payload: &[u8]) -> (Node, Message) {
+    heard_by(payload, WITHIN)
+}
+
+fn heard_by(payload: &[u8], within: Duration) -> (Node, Message) {
     let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
-    bob.handle(Input::Command(Command::Configure(topic(), judged())));
+    bob.handle(Input::Command(Command::Configure(topic(), judged(within))));
     bob.connect(3);
     bob.receive(3, node::subscriptions(&["t"], &[]));
     alice.publish(payload);
@@ -61,7 +66,7 @@ fn serves(node: &mut Node, message: &Message) -> bool {
 #[test]
 fn nothing_is_traced_unless_asked_for() {
     for traces in [false, true] {
-        let config = Config { traces, topic: judged(), ..Config::default() };
+        let config = Config { traces, topic: judged(WITHIN), ..Config::default() };
         let mut mesh = braidcast_mesh::Mesh::new(config, node::identity(2), [2; 32]);
         let (mut alice, now) = (Node::joined(1, 2), braidcast_machine::Now::default());
         mesh.handle(now, Input::Command(Command::Subscribe(topic())));
@@ -134,23 +139,36 @@ fn a_small_message_that_is_not_accepted_goes_to_nobody() {
 }
 
 #[test]
+fn a_small_message_that_is_accepted_late_goes_on() {
+    let (mut bob, message) = heard_by(b"hello", Duration::from_secs(30));
+    for _ in 0..12 {
+        bob.pass(Duration::from_secs(1));
+    }
+    assert!(bob.pull(3).is_empty());
+    judge(&mut bob, &message, Verdict::Accept);
+    assert!(!bob.pull(3).is_empty());
+}
+
+#[test]
 fn silence_until_the_deadline_is_to_ignore() {
-    let (mut bob, message) = heard(&[7; 10_000]);
-    bob.pass(Duration::from_secs(1));
-    assert!(serves(&mut bob, &message));
-    // It is seen to at the next heartbeat.
-    let said = bob.pass(Duration::from_secs(2));
-    let trace = Trace::Refused { id: message.id, verdict: Verdict::Ignore };
-    assert!(said.contains(&Output::Event(Event::Trace(trace))), "{said:?}");
-    assert!(!serves(&mut bob, &message));
-    assert_eq!(bob.mesh.conduct(peer(1)).points, 0);
+    for payload in [&b"hello"[..], &[7; 10_000]] {
+        let (mut bob, message) = heard(payload);
+        bob.pass(Duration::from_secs(1));
+        assert_eq!(serves(&mut bob, &message), payload.len() > 4096);
+        // It is seen to at the next heartbeat.
+        let said = bob.pass(Duration::from_secs(2));
+        let trace = Trace::Refused { id: message.id, verdict: Verdict::Ignore };
+        assert!(said.contains(&Output::Event(Event::Trace(trace))), "{said:?}");
+        assert!(!serves(&mut bob, &message) && bob.pull(3).is_empty());
+        assert_eq!(bob.mesh.conduct(peer(1)).points, 0);
+    }
 }
 
 /// The publisher is blamed also by those that it has no link to, and never the neighbours that passed its messages on.
 #[test]
 fn a_publisher_whose_messages_are_rejected_is_banned_by_all() {
     const SPAMMER: NodeIndex = NodeIndex(0);
-    let config = Config { topic: judged(), ..Config::default() };
+    let config = Config { topic: judged(WITHIN), ..Config::default() };
     let mut room = Room::random(5, 20, 6, &config);
     let spam = room.world.peer(SPAMMER);
     let others: Vec<_> = (1..20).map(NodeIndex).collect();

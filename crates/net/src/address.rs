@@ -95,7 +95,9 @@ pub(crate) enum PeerConnection {
 /// machine.
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) fn is_safe(url: &str) -> bool {
-    ["wss://", "ws://127.", "ws://[::1]:", "ws://localhost:"].iter().any(|start| url.starts_with(start))
+    let host = url.strip_prefix("ws://").and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
+    let is_loopback = host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+    is_loopback || ["wss://", "ws://[::1]:", "ws://localhost:"].iter().any(|start| url.starts_with(start))
 }
 
 /// The relay of an address that leads through one.
@@ -281,7 +283,12 @@ mod tests {
         for url in ["wss://a.example:443/", "ws://127.0.0.1:80/", "ws://[::1]:80/", "ws://localhost:80/"] {
             assert!(is_safe(url), "{url}");
         }
-        for url in ["ws://a.example:80/", "ws://192.168.0.1:80/", "ws://localhost.example:80/"] {
+        for url in [
+            "ws://a.example:80/",
+            "ws://192.168.0.1:80/",
+            "ws://localhost.example:80/",
+            "ws://127.example.org:80/",
+        ] {
             assert!(!is_safe(url), "{url}");
         }
     }

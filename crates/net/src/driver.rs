@@ -240,13 +240,15 @@ impl Driver {
     /// Closes every connection, so that the peers need not find out by themselves.
     async fn close(&mut self) {
         if self.hub().routes().next().is_some() {
-            let run = poll_fn(|context| {
-                while let Poll::Ready(Some(event)) = self.swarm.poll_next_unpin(context) {
-                    self.on_swarm(event);
-                }
-                Poll::<()>::Pending
-            });
-            select(run, Delay::new(LAST_WORDS).fuse()).await;
+            let mut end = Delay::new(LAST_WORDS).fuse();
+            loop {
+                let event = match select(&mut end, self.swarm.select_next_some()).await {
+                    Either::Left(_) => break,
+                    Either::Right((event, _)) => event,
+                };
+                self.on_swarm(event);
+                platform::yield_now().await;
+            }
         }
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
@@ -438,7 +440,7 @@ impl Driver {
                 platform::accept(self.swarm.behaviour(), net_id(peer), pipe);
             }
             behaviour::Event::Spent(Spent { made, wait }) => {
-                tracing::warn!(made, ?wait, "no new direct links: too many were tried");
+                tracing::warn!(made, ?wait, "no new direct links: too many peer connections were made");
                 self.inbox.push(Event::Exhausted { attempts: made, retry_in_ms: wait.as_millis() });
             }
             behaviour::Event::Pause => self.hub().resume(),

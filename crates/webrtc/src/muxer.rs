@@ -53,6 +53,13 @@ impl<C: Channels> Muxer<C> {
         while let Poll::Ready(Some(wire)) = self.left.poll_next_unpin(context) {
             self.lingering.push((wire, Delay::new(FIN_ACK_TIMEOUT)));
         }
+        // What we only may have to acknowledge counts as no stream: the oldest give way.
+        let mut surplus = self.lingering.len().saturating_sub(self.limit);
+        self.lingering.retain(|(wire, _)| {
+            let gives_way = surplus > 0 && wire.is_done();
+            surplus -= usize::from(gives_way);
+            !gives_way
+        });
         self.lingering.retain_mut(|(wire, timeout)| {
             wire.poll_over(context).is_pending() && Pin::new(timeout).poll(context).is_pending()
         });
