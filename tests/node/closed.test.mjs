@@ -85,7 +85,7 @@ test("parameters of a topic are taken, and what can never work is refused with v
   for (const [options, text] of [
     [{ shardFactor: 200, shardMultiplier: 1.5 }, /make 200 source and 100 parity pieces, the limit is 1 to 256 together: choose a smaller/],
     [{ shardMultiplier: 2.5 }, /make 128 source and 192 parity pieces/],
-    [{ shardFactor: 1.5 }, /shardFactor is 1.5, expected a whole number from 1 up/],
+    [{ shardFactor: 1.5 }, /shardFactor is 1.5, expected a whole number from 1 to 65535/],
     [{ shardMultiplier: 0.5 }, /shardMultiplier is 0.5, expected a number from 1 to 256/],
     [{ threshold: 75 }, /threshold is 75, expected a number from 0 to 1/],
     [{ meshMin: 9 }, /mesh minimum 9, target 8, maximum 12: each must be from 1 to/],
