@@ -1,8 +1,8 @@
 //! One run of one system.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use braidcast_core::machine::Duration;
+use braidcast_core::machine::{Duration, Time};
 use braidcast_sim::World;
 
 use super::{
@@ -55,8 +55,12 @@ pub(crate) fn run(plan: &Plan, system: &str) -> anyhow::Result<Outcome> {
 fn floor(plan: &Plan, name: &str) -> Outcome {
     let (mut delays, counted) = (Vec::new(), plan.counted());
     let mut trace = blake3::Hasher::new();
+    let mut published: BTreeMap<(u32, Time), u64> = BTreeMap::new();
     for message in plan.messages.iter().filter(|message| message.is_measured) {
-        let arrivals = floor::arrivals(&plan.network, message.node, message.bytes.into());
+        // Of what is published at once, one comes first.
+        let bytes = published.entry((message.node, message.at)).or_default();
+        *bytes += u64::from(message.bytes);
+        let arrivals = floor::arrivals(&plan.network, message.node, *bytes);
         let counts = |node: usize| counted[node] && node != message.node as usize;
         for (_, delay) in arrivals.into_iter().enumerate().filter(|&(node, _)| counts(node)) {
             trace.update(&delay.unwrap_or(u64::MAX).to_le_bytes());

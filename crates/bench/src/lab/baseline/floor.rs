@@ -1,5 +1,5 @@
-//! What physics allows: the shortest path through the overlay, and the message once through the narrowest of the
-//! publisher's uplink and the receiver's downlink. Nobody shares a link with anybody, forwarding and validating take no
+//! What physics allows: the shortest path through the overlay, and the message, with those published before it at once, through
+//! the narrowest of the publisher's uplink and the receiver's downlink. Nobody shares a link with anybody, forwarding and validating take no
 //! time; so it cannot be reached in that overlay. Who chooses other neighbours among the same connections, as Braidcast
 //! does, is not bound by it, and for a small message and an unlucky publisher can be below it.
 
@@ -7,8 +7,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use crate::lab::network::Network;
 
-/// When each node could have a message of `bytes`, in microseconds after its publication by `publisher`; none where no
-/// path leads.
+/// When each node could have `bytes`, in microseconds after their publication by `publisher`; none where no path leads.
 pub(crate) fn arrivals(network: &Network, publisher: u32, bytes: u64) -> Vec<Option<u64>> {
     let up = network.hosts[publisher as usize].up;
     let paths = shortest_paths(network, publisher);
