@@ -19,7 +19,8 @@
 //! | `outlet`, `handler`, `stream` | from the hub to one connection's task, to its four substreams, to bytes |
 //! | `platform` | clock, entropy, tasks and transports, once per target; `websocket` is the browser's transport |
 //! | `path` | [`Path`]: how a peer is reached, and why not better |
-//! | `address`, `reason`, `alarm`, `muxer` | what an address means, why a dial failed, a timer, closing in time |
+//! | `address`, `reason`, `alarm` | what an address means, why a dial failed, a timer |
+//! | `muxer`, `yamux` | closing in time, and long frames |
 //!
 //! # On the wire
 //!
@@ -59,6 +60,7 @@ mod stream;
 mod switchboard;
 #[cfg(target_arch = "wasm32")]
 mod websocket;
+mod yamux;
 
 pub use braidcast_core::{
     machine,
@@ -79,6 +81,7 @@ pub use self::{
     node::{Link, Node, PeerInfo, PublishFailed, Published, StartError, Stopped},
     path::Path,
     stats::{CircuitStats, Stats},
+    yamux::Yamux,
 };
 
 #[cfg(target_arch = "wasm32")]
