@@ -19,8 +19,7 @@
 //! | `outlet`, `handler`, `stream` | from the hub to one connection's task, to its four substreams, to bytes |
 //! | `platform` | clock, entropy, tasks and transports, once per target; `websocket` is the browser's transport |
 //! | `path` | [`Path`]: how a peer is reached, and why not better |
-//! | `address`, `reason`, `alarm` | what an address means, why a dial failed, a timer |
-//! | `muxer`, `yamux` | closing in time, and long frames |
+//! | `address`, `reason`, `alarm`, `muxer` | what an address means, why a dial failed, a timer, closing in time |
 //!
 //! # On the wire
 //!
@@ -39,6 +38,7 @@ mod address;
 mod alarm;
 mod behaviour;
 mod config;
+mod cork;
 mod driver;
 mod handler;
 mod inbox;
@@ -60,7 +60,6 @@ mod stream;
 mod switchboard;
 #[cfg(target_arch = "wasm32")]
 mod websocket;
-mod yamux;
 
 pub use braidcast_core::{
     machine,
@@ -81,7 +80,6 @@ pub use self::{
     node::{Link, Node, PeerInfo, PublishFailed, Published, StartError, Stopped},
     path::Path,
     stats::{CircuitStats, Stats},
-    yamux::Yamux,
 };
 
 #[cfg(target_arch = "wasm32")]

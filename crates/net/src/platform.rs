@@ -9,10 +9,10 @@ use libp2p::{
     connection_limits::{self, ConnectionLimits},
     identify,
     identity::Keypair,
-    ping,
+    ping, yamux,
 };
 
-use crate::{Config, yamux::Yamux};
+use crate::{Config, cork::Yamux};
 
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "platform/native.rs"]
@@ -92,7 +92,9 @@ fn ping() -> ping::Behaviour {
 }
 
 fn yamux() -> Yamux {
-    Yamux::with_streams(STREAMS)
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(STREAMS);
+    Yamux(config)
 }
 
 fn swarm_config(config: libp2p::swarm::Config) -> libp2p::swarm::Config {

@@ -13,6 +13,7 @@ use std::{
 
 use braidcast_core::machine::{Duration, Now, Time, WallTime};
 use braidcast_webrtc::native::{Native, direct};
+use futures::io::BufReader;
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport, connection_limits,
     core::{
@@ -45,6 +46,9 @@ const SPARE_PEERS: usize = 4;
 
 /// One slice of a long computation, about 4 ms.
 pub(crate) const WORK_BYTES: usize = 4 * 1024 * 1024;
+
+/// How much is read of a TCP connection at once: a bulk frame and what comes with it. Noise alone reads 8 KiB.
+const READ_BYTES: usize = 32 * 1024;
 
 /// Longest WebSocket message taken from a peer that dialled us; libp2p-websocket takes 256 MiB by default.
 const WEB_SOCKET_BYTES: usize = 1024 * 1024;
@@ -282,7 +286,11 @@ fn transport(
     let web_socket =
         web_socket.upgrade(Version::V1Lazy).authenticate(noise.clone()).multiplex(super::yamux());
 
-    let tcp = tcp().upgrade(Version::V1Lazy).authenticate(noise.clone()).multiplex(super::yamux());
+    let tcp = tcp()
+        .map(|stream, _| BufReader::with_capacity(READ_BYTES, stream))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise.clone())
+        .multiplex(super::yamux());
     let quic = quic::tokio::Transport::new(quic_config(keypair));
     let direct = direct::Transport::new(direct::Config {
         streams: super::STREAMS,

@@ -1,0 +1,208 @@
+//! Yamux, corked: what a connection writes in one turn leaves as one.
+//!
+//! Rust's yamux flushes after each of its frames, and each flush is an encrypted message and a call of the kernel of its
+//! own: two for a bulk frame, one for an acknowledgement, and as many wakings of the peer.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll},
+};
+
+use futures::{
+    AsyncRead, AsyncWrite,
+    future::{Ready, ready},
+};
+use libp2p::{
+    core::{
+        muxing::{StreamMuxer, StreamMuxerEvent},
+        upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo},
+    },
+    yamux,
+};
+
+/// How much is held back at most until the muxer's next flush: Noise's longest message has 64 KB. Guess.
+const HELD_BYTES: usize = 48 * 1024;
+
+/// The upgrade.
+#[derive(Clone, Debug)]
+pub(crate) struct Yamux(pub(crate) yamux::Config);
+
+/// A connection, uncorked whenever it was polled.
+#[derive(Debug)]
+pub(crate) struct Muxer<C> {
+    inner: yamux::Muxer<Corked<C>>,
+    io: Corked<C>,
+}
+
+/// Does not flush what its muxer wants flushed.
+#[derive(Debug)]
+pub(crate) struct Corked<C>(Arc<Mutex<Held<C>>>);
+
+#[derive(Debug)]
+struct Held<C> {
+    io: C,
+    /// Written and not flushed.
+    bytes: usize,
+}
+
+impl<C> Corked<C> {
+    fn new(io: C) -> Self {
+        Self(Arc::new(Mutex::new(Held { io, bytes: 0 })))
+    }
+
+    fn share(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held<C>> {
+        self.0.lock().expect("no code panics while it holds this lock")
+    }
+}
+
+impl<C: AsyncWrite + Unpin> Corked<C> {
+    /// Sends what is held. Whatever cannot leave yet wakes the task when it can.
+    fn uncork(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.held().flush(context)
+    }
+}
+
+impl<C: AsyncWrite + Unpin> Held<C> {
+    fn flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        if flushed.is_ready() {
+            self.bytes = 0;
+        }
+        flushed
+    }
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Corked<C> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.held().io).poll_read(context, buffer)
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Corked<C> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut held = self.held();
+        let written = Pin::new(&mut held.io).poll_write(context, bytes);
+        if let Poll::Ready(Ok(len)) = written {
+            held.bytes += len;
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut held = self.held();
+        if held.bytes < HELD_BYTES { Poll::Ready(Ok(())) } else { held.flush(context) }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.held().io).poll_close(context)
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin + 'static> Muxer<C> {
+    /// What the muxer said, once all it wrote is on its way.
+    fn uncorked<T>(
+        &self,
+        context: &mut Context<'_>,
+        polled: Poll<Result<T, yamux::Error>>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = self.io.uncork(context) {
+            return Poll::Ready(Err(error));
+        }
+        polled.map_err(io::Error::from)
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin + 'static> StreamMuxer for Muxer<C> {
+    type Substream = yamux::Stream;
+    type Error = io::Error;
+
+    fn poll_inbound(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<yamux::Stream>> {
+        let polled = Pin::new(&mut self.inner).poll_inbound(context);
+        self.uncorked(context, polled)
+    }
+
+    fn poll_outbound(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<yamux::Stream>> {
+        let polled = Pin::new(&mut self.inner).poll_outbound(context);
+        self.uncorked(context, polled)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_close(context).map_err(io::Error::from)
+    }
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
+        let polled = Pin::new(&mut self.inner).poll(context);
+        self.uncorked(context, polled)
+    }
+}
+
+impl UpgradeInfo for Yamux {
+    type Info = <yamux::Config as UpgradeInfo>::Info;
+    type InfoIter = <yamux::Config as UpgradeInfo>::InfoIter;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        self.0.protocol_info()
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrade<C> for Yamux {
+    type Output = Muxer<C>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Muxer<C>>>;
+
+    fn upgrade_inbound(self, io: C, info: Self::Info) -> Self::Future {
+        let io = Corked::new(io);
+        let upgraded = self.0.upgrade_inbound(io.share(), info).into_inner();
+        ready(upgraded.map(|inner| Muxer { inner, io }))
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgrade<C> for Yamux {
+    type Output = Muxer<C>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Muxer<C>>>;
+
+    fn upgrade_outbound(self, io: C, info: Self::Info) -> Self::Future {
+        let io = Corked::new(io);
+        let upgraded = self.0.upgrade_outbound(io.share(), info).into_inner();
+        ready(upgraded.map(|inner| Muxer { inner, io }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{io::Cursor, task::noop_waker_ref};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_held_until_the_turn_ends_or_there_is_enough() {
+        let context = &mut Context::from_waker(noop_waker_ref());
+        let io = Corked::new(futures::io::BufWriter::with_capacity(2 * HELD_BYTES, Cursor::new(Vec::new())));
+        let sent = |io: &Corked<futures::io::BufWriter<Cursor<Vec<u8>>>>| io.held().io.get_ref().position();
+        let write = |len: usize, context: &mut Context<'_>| {
+            let mut io = io.share();
+            assert!(Pin::new(&mut io).poll_write(context, &vec![0; len]).is_ready());
+            assert!(Pin::new(&mut io).poll_flush(context).is_ready());
+        };
+        write(100, context);
+        write(200, context);
+        assert_eq!(sent(&io), 0);
+        assert!(io.uncork(context).is_ready());
+        assert_eq!(sent(&io), 300);
+        write(HELD_BYTES, context);
+        assert_eq!(sent(&io), 300 + HELD_BYTES as u64);
+    }
+}
