@@ -179,10 +179,10 @@ impl Behaviour {
                 self.on_output(now, output);
             }
             let Some((peer, frame)) = self.core.pull(now, &self.writable) else { break };
-            self.writable.remove(&peer);
-            match self.links.outlet(peer) {
-                Some(outlet) => outlet.put_bulk(frame),
-                None => debug_assert!(false, "{peer:?} is writable without a link"),
+            let outlet = self.links.outlet(peer);
+            debug_assert!(outlet.is_some(), "{peer:?} is writable without a link");
+            if !outlet.is_some_and(|outlet| outlet.push_bulk(frame)) {
+                self.writable.remove(&peer);
             }
         }
         let next = [self.core.deadline(), self.switchboard.deadline()];

@@ -13,7 +13,7 @@ use std::{
 };
 
 use braidcast_core::{Frame, wire::frame};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use libp2p::{
     StreamProtocol,
     core::upgrade::{InboundUpgrade, ReadyUpgrade, UpgradeInfo},
@@ -29,7 +29,7 @@ use crate::{
     stream::{Kind, ReadError, Reader, Writer},
 };
 
-/// How many bytes of control frames are written in one go: one frame of the muxer instead of many.
+/// How many bytes of short frames are written in one go: one frame of the muxer instead of many.
 const BATCH_BYTES: usize = 8 * 1024;
 
 /// How often the other side may begin anew on one connection before it is closed. Guess.
@@ -49,7 +49,7 @@ pub(crate) enum Order {
 pub(crate) enum Notice {
     /// Control streams are open in both directions.
     Up,
-    /// The bulk stream can take a frame.
+    /// The bulk stream can take frames.
     BulkFree,
     /// The peer sent this.
     Received(Frame),
@@ -79,8 +79,6 @@ pub(crate) struct Handler {
     restarts: u32,
     control_out: Outbound,
     bulk_out: Outbound,
-    /// A bulk frame is being written, or [`Notice::BulkFree`] was not given yet.
-    bulk_busy: bool,
     control_in: Option<Reader>,
     bulk_in: Option<Reader>,
 }
@@ -112,7 +110,6 @@ impl Handler {
             restarts: 0,
             control_out: Outbound::Closed,
             bulk_out: Outbound::Closed,
-            bulk_busy: true,
             control_in: None,
             bulk_in: None,
         }
@@ -129,7 +126,6 @@ impl Handler {
         self.up = false;
         self.control_out = Outbound::Closed;
         self.bulk_out = Outbound::Closed;
-        self.bulk_busy = true;
         self.control_in = None;
         self.bulk_in = None;
     }
@@ -229,26 +225,25 @@ impl Handler {
         if let Outbound::Open(writer) = &mut self.control_out {
             while let Poll::Ready(idle) = writer.poll_idle(context) {
                 idle?;
-                let batch = batch(&self.outlet);
+                let batch = batch(|| self.outlet.take_control());
                 if batch.is_empty() {
                     break;
                 }
                 add(&self.counters.control_bytes_out, batch.len());
                 add(&self.counters.bytes_out, batch.len());
-                writer.start(batch.freeze());
+                writer.start(batch);
             }
         }
         let Outbound::Open(writer) = &mut self.bulk_out else { return Ok(false) };
         while let Poll::Ready(idle) = writer.poll_idle(context) {
             idle?;
-            let Some(frame) = self.outlet.take_bulk() else {
-                return Ok(std::mem::replace(&mut self.bulk_busy, false));
-            };
-            let bytes = frame::encode(&frame);
-            add(&self.counters.bulk_bytes_out, bytes.len());
-            add(&self.counters.bytes_out, bytes.len());
-            self.bulk_busy = true;
-            writer.start(bytes);
+            let batch = batch(|| self.outlet.take_bulk());
+            if batch.is_empty() {
+                return Ok(self.outlet.reopen());
+            }
+            add(&self.counters.bulk_bytes_out, batch.len());
+            add(&self.counters.bytes_out, batch.len());
+            writer.start(batch);
         }
         Ok(false)
     }
@@ -349,14 +344,19 @@ impl ConnectionHandler for Handler {
     }
 }
 
-/// Several control frames behind each other.
-fn batch(outlet: &Outlet) -> BytesMut {
-    let mut batch = BytesMut::new();
+/// Several frames behind each other; one that is long is alone, if it comes first.
+fn batch(mut take: impl FnMut() -> Option<Frame>) -> Bytes {
+    let Some(first) = take() else { return Bytes::new() };
+    let first = frame::encode(&first);
+    if first.len() >= BATCH_BYTES {
+        return first;
+    }
+    let mut batch = BytesMut::from(first);
     while batch.len() < BATCH_BYTES {
-        let Some(frame) = outlet.take_control() else { break };
+        let Some(frame) = take() else { break };
         batch.extend_from_slice(&frame::encode(&frame));
     }
-    batch
+    batch.freeze()
 }
 
 /// Takes the peer's streams of these kinds; others are refused as unknown protocols.

@@ -4,7 +4,7 @@ use std::{
     task::Waker,
 };
 
-use braidcast_core::{Frame, wire::frame::WireLen};
+use braidcast_core::{Frame, frame::Body, wire::frame::WireLen};
 use futures::task::AtomicWaker;
 
 /// Most control frames that wait for one connection. Guess.
@@ -12,6 +12,9 @@ const CONTROL_FRAMES: usize = 256;
 
 /// Most bytes of control frames that wait for one connection. Guess.
 const CONTROL_BYTES: usize = 1024 * 1024;
+
+/// Bulk frames are put while fewer bytes wait for one connection: its task wakes once for several. Guess.
+const BULK_BYTES: usize = 32 * 1024;
 
 /// Frames on their way from the hub to the task of one connection: the hub puts them in without waiting, the task
 /// takes them out when its streams can carry them.
@@ -25,7 +28,10 @@ pub(crate) struct Outlet {
 struct Queue {
     control: VecDeque<Frame>,
     control_bytes: usize,
-    bulk: Option<Frame>,
+    bulk: VecDeque<Frame>,
+    bulk_bytes: usize,
+    /// The hub knows that there is room for bulk.
+    is_open: bool,
 }
 
 /// The peer reads slower than the hub writes.
@@ -33,10 +39,17 @@ struct Queue {
 pub(crate) struct Overflow;
 
 impl Outlet {
-    /// Queues a control frame.
+    /// Queues a control frame. An acknowledgement takes the place of the one before it, which it includes.
     pub(crate) fn push_control(&self, frame: Frame) -> Result<(), Overflow> {
         let len = frame.wire_len();
         let mut queue = self.lock();
+        if is_ack(&frame)
+            && let Some(waiting) = queue.control.iter_mut().find(|frame| is_ack(frame))
+        {
+            let before = std::mem::replace(waiting, frame).wire_len();
+            queue.control_bytes = queue.control_bytes + len - before;
+            return Ok(());
+        }
         if queue.control.len() >= CONTROL_FRAMES || queue.control_bytes + len > CONTROL_BYTES {
             return Err(Overflow);
         }
@@ -47,10 +60,21 @@ impl Outlet {
         Ok(())
     }
 
-    /// Puts the one bulk frame that a connection may hold.
-    pub(crate) fn put_bulk(&self, frame: Frame) {
-        self.lock().bulk = Some(frame);
+    /// Queues a bulk frame; false when there is no room for another until [`reopen`](Self::reopen).
+    pub(crate) fn push_bulk(&self, frame: Frame) -> bool {
+        let mut queue = self.lock();
+        queue.bulk_bytes += frame.wire_len();
+        queue.bulk.push_back(frame);
+        queue.is_open = queue.bulk_bytes < BULK_BYTES;
+        let is_open = queue.is_open;
+        drop(queue);
         self.task.wake();
+        is_open
+    }
+
+    /// There is room for bulk; true when the hub is to be told.
+    pub(crate) fn reopen(&self) -> bool {
+        !std::mem::replace(&mut self.lock().is_open, true)
     }
 
     /// The oldest control frame.
@@ -61,9 +85,12 @@ impl Outlet {
         Some(frame)
     }
 
-    /// The bulk frame.
+    /// The oldest bulk frame.
     pub(crate) fn take_bulk(&self) -> Option<Frame> {
-        self.lock().bulk.take()
+        let mut queue = self.lock();
+        let frame = queue.bulk.pop_front()?;
+        queue.bulk_bytes -= frame.wire_len();
+        Some(frame)
     }
 
     /// Forgets everything: the link that it was meant for is gone.
@@ -81,8 +108,13 @@ impl Outlet {
     }
 }
 
+fn is_ack(frame: &Frame) -> bool {
+    matches!(frame.body, Some(Body::Ack(_)))
+}
+
 #[cfg(test)]
 mod tests {
+    use braidcast_core::frame::Carry;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -99,5 +131,28 @@ mod tests {
         outlet.push_control(Frame::default()).expect("room again");
         outlet.clear();
         assert!(outlet.take_control().is_none());
+    }
+    #[test]
+    fn a_later_acknowledgement_replaces_the_one_that_waits() {
+        let outlet = Outlet::default();
+        for body in [Body::Ping(1), Body::Ack(7), Body::Ping(2), Body::Ack(1 << 40)] {
+            outlet.push_control(body.into()).expect("room");
+        }
+        let frames: Vec<Frame> = std::iter::from_fn(|| outlet.take_control()).collect();
+        assert_eq!(frames, [Body::Ping(1), Body::Ack(1 << 40), Body::Ping(2)].map(Frame::from));
+        assert_eq!(outlet.lock().control_bytes, 0);
+    }
+
+    #[test]
+    fn bulk_is_put_while_there_is_room_and_the_hub_is_told_once_when_there_is_again() {
+        let outlet = Outlet::default();
+        assert!(outlet.reopen() && !outlet.reopen());
+        let carry = Carry { sealed: vec![0; BULK_BYTES / 2].into(), ..Carry::default() };
+        let frame = Frame::from(Body::Carry(carry));
+        assert!(outlet.push_bulk(frame.clone()));
+        assert!(!outlet.push_bulk(frame));
+        assert!(outlet.take_bulk().is_some() && outlet.take_bulk().is_some() && outlet.take_bulk().is_none());
+        assert!(outlet.reopen() && !outlet.reopen());
+        assert_eq!(outlet.lock().bulk_bytes, 0);
     }
 }

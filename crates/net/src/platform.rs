@@ -32,6 +32,9 @@ const CONNECTING: Duration = Duration::from_secs(20);
 /// How long a connection without streams is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// Most frames of a connection that wait for the hub, so that the connection need not wait for each. Guess.
+const NOTICES: usize = 32;
+
 /// Most connections to one peer.
 const PER_PEER: u32 = 4;
 
@@ -98,5 +101,8 @@ fn yamux() -> Yamux {
 }
 
 fn swarm_config(config: libp2p::swarm::Config) -> libp2p::swarm::Config {
-    config.with_idle_connection_timeout(IDLE).with_max_negotiating_inbound_streams(32)
+    config
+        .with_idle_connection_timeout(IDLE)
+        .with_max_negotiating_inbound_streams(32)
+        .with_per_connection_event_buffer_size(NOTICES)
 }
