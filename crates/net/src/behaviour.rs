@@ -31,6 +31,7 @@ use crate::{
     links::{Links, Route, Step},
     outlet::Outlet,
     platform::{self, Yield},
+    progress::Reports,
     quota::{Limits, Place, Quota, Spent},
     reason,
     stats::{Counters, add},
@@ -84,6 +85,7 @@ pub(crate) struct Behaviour {
     /// Connections that another behaviour may still refuse.
     admitted: BTreeMap<ConnectionId, (Route, Arc<Outlet>)>,
     queue: VecDeque<ToSwarm<Event, Order>>,
+    reports: Reports,
     alarm: Alarm,
     /// The pause before the next slice of a long computation, while there is one.
     work: Option<Yield>,
@@ -110,6 +112,7 @@ impl Behaviour {
             switchboard,
             admitted: BTreeMap::new(),
             queue: VecDeque::new(),
+            reports: Reports::default(),
             alarm: Alarm::default(),
             work: None,
             turn_began: platform::now().time,
@@ -193,6 +196,8 @@ impl Behaviour {
         match output {
             Output::Send { peer, frame } => self.send(now, peer, frame),
             Output::Event(CoreEvent::Mesh(mesh::Event::Trace(trace))) => count(&self.counters, trace),
+            Output::Event(CoreEvent::Mesh(mesh::Event::Progress(progress)))
+                if !self.reports.is_due(&progress, now.time) => {}
             Output::Event(CoreEvent::Mesh(event)) => self.tell(Event::Mesh(event)),
             Output::Event(CoreEvent::Carried { carrier, origin, sealed }) => {
                 self.switchboard.on_carried(carrier, origin, &sealed);

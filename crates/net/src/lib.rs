@@ -50,6 +50,7 @@ mod outlet;
 mod path;
 mod peers;
 mod platform;
+mod progress;
 mod quota;
 mod reason;
 mod records;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use braidcast_net::Yamux;
 use braidcast_webrtc::native::direct;
 use futures::StreamExt;
 use libp2p::{
@@ -16,7 +15,7 @@ use libp2p::{
     identity::Keypair,
     noise, ping, relay,
     swarm::{Config, NetworkBehaviour, SwarmEvent},
-    tcp, websocket,
+    tcp, websocket, yamux,
 };
 
 use crate::perf;
@@ -65,7 +64,7 @@ fn transport(keypair: &Keypair) -> anyhow::Result<Boxed<(PeerId, StreamMuxerBox)
     let socket = websocket::Config::new(tcp)
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
-        .multiplex(Yamux::default())
+        .multiplex(yamux::Config::default())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let direct = direct::Transport::new(direct::Config::new(keypair.clone()))
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
