@@ -87,7 +87,7 @@ async function writeAll(stream, bytes) {
   await stream.close();
 }
 
-async function readAll(stream) {
+export async function readAll(stream) {
   const parts = [];
   for await (const part of stream) parts.push(part.subarray());
   return new Uint8Array(await new Blob(parts).arrayBuffer());

@@ -1,6 +1,9 @@
 // Unmodified js-libp2p in Node.js with our peers: the relay, and one that echoes.
 import assert from "node:assert/strict";
+import { connect, createServer } from "node:net";
 import { test } from "node:test";
+
+import { multiaddr } from "@multiformats/multiaddr";
 
 import { required } from "../lib/environment.mjs";
 import * as js from "../lib/js-libp2p.mjs";
@@ -36,6 +39,43 @@ for (const [name, listen] of [["webrtc-direct", DIRECT], ["WebSocket", "/ip4/127
     await echoes(peer, connection);
   });
 }
+
+/** A way to a WebSocket address of this machine that answers take 100 ms longer for; its own address. */
+async function longWay(t, address) {
+  const [, port] = /\/tcp\/(\d+)\//.exec(address);
+  const sockets = [];
+  const way = createServer((near) => {
+    const far = connect(port, "127.0.0.1");
+    near.pipe(far);
+    far.on("data", (chunk) => setTimeout(() => near.write(chunk), 100));
+    far.on("close", () => near.destroy());
+    for (const socket of [near, far]) socket.on("error", () => {});
+    sockets.push(near, far);
+  });
+  await new Promise((resolve) => way.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    way.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return address.replace(`/tcp/${port}/`, `/tcp/${way.address().port}/`);
+}
+
+// On a long way yamux opens its window, all of which js-libp2p sends as one frame: longer than the megabyte that rust-yamux takes.
+test("js-libp2p uploads 8 MiB over WebSocket in frames of more than one", async (t) => {
+  const peer = native(t, "LINKS_BIN");
+  const address = await peer.line("its address", (text) => text.includes("/ws/p2p/") && text);
+  const node = await start(t);
+  const connection = await within(node.dial(multiaddr(await longWay(t, address))), `js-libp2p to dial ${address}`);
+
+  const stream = await connection.newStream("/perf/1.0.0");
+  const [request, upload] = [new Uint8Array(8), new Uint8Array(8 << 20)];
+  new DataView(request.buffer).setBigUint64(0, 1n);
+  stream.send(request);
+  stream.send(upload);
+  const answer = Promise.all([js.readAll(stream), stream.close()]);
+  const [bytes] = await within(answer, "the byte that says that all has come");
+  assert.equal(bytes.length, 1);
+});
 
 /** A relay, js-libp2p that it lets others through to, and where our native peers reach the relay. */
 async function room(t) {

@@ -101,6 +101,7 @@ fn node() -> Result<()> {
         .env("BRAIDCAST_BIN", &native)
         .env("ECHO_BIN", native.with_file_name("examples").join("echo"))
         .env("SIGNALLED_BIN", native.with_file_name("examples").join("signalled"))
+        .env("LINKS_BIN", native.with_file_name("braidcast-bench-links"))
         .keep_stdout()
         .run()
 }
@@ -138,6 +139,7 @@ pub(crate) fn native() -> Result<PathBuf> {
             "--workspace",
             "--exclude=braidcast-web",
             "--bin=braidcast",
+            "--bin=braidcast-bench-links",
             "--example=echo",
             "--example=signalled",
         ])

@@ -257,7 +257,11 @@ impl Machine for Core {
             self.mesh.poll().map(|output| match output {
                 Output::Send { peer, frame } => Output::Send { peer, frame: Body::Mesh(frame).into() },
                 Output::Event(event) => Output::Event(Event::Mesh(event)),
-                Output::BulkReady(peer) => Output::BulkReady(peer),
+                Output::BulkReady(peer) => {
+                    // There was nothing for it until now.
+                    self.links.get_mut(&peer).into_iter().for_each(LinkFlow::on_starved);
+                    Output::BulkReady(peer)
+                }
                 Output::Offence { peer, offence } => Output::Offence { peer, offence },
                 Output::Disconnect { peer, until } => Output::Disconnect { peer, until },
             })
@@ -269,7 +273,7 @@ impl Machine for Core {
         self.pace_at = None;
         let uplink_at = self.uplink.ready_at();
         let mut ready = PeerSet::new();
-        for &peer in writable {
+        for &peer in self.mesh.busy().intersection(writable) {
             let Some(flow) = self.links.get_mut(&peer) else { continue };
             let Some(link_at) = flow.ready_at() else { continue };
             if link_at <= now.time && uplink_at > now.time {
@@ -279,16 +283,13 @@ impl Machine for Core {
             let at = link_at.max(uplink_at);
             if at <= now.time {
                 ready.insert(peer);
-            } else if self.mesh.has_bulk(peer) {
+            } else {
                 self.pace_at = Some(self.pace_at.map_or(at, |earlier| earlier.min(at)));
             }
         }
         let Some((peer, frame)) = self.mesh.pull(now, &ready) else {
             if uplink_at <= now.time {
                 self.uplink.on_starved();
-            }
-            for peer in &ready {
-                self.links.get_mut(peer).into_iter().for_each(LinkFlow::on_starved);
             }
             return None;
         };

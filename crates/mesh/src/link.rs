@@ -200,6 +200,11 @@ impl Service {
         self.last_at = now;
     }
 
+    /// It has never served anything.
+    pub(crate) fn is_unproven(&self) -> bool {
+        self.shortest_us == u64::MAX
+    }
+
     /// Bytes that it may be asked for at a time, in pieces of this length.
     pub(crate) fn depth(&self, piece_len: usize) -> usize {
         let first = if piece_len > LONG_PIECE { DEPTH_FIRST_LONG } else { DEPTH_FIRST };

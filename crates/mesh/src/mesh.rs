@@ -58,6 +58,8 @@ pub struct Mesh {
     /// Our own signed peer record.
     record: Bytes,
     last_seqno: u64,
+    /// See [`Mesh::busy`].
+    pub(crate) busy: PeerSet,
     /// The link that was served last, for turns.
     pub(crate) cursor: PeerId,
     heartbeat_at: Option<Time>,
@@ -149,6 +151,7 @@ impl Mesh {
             compares: VecDeque::new(),
             record: Bytes::new(),
             last_seqno: 0,
+            busy: PeerSet::new(),
             cursor: PeerId([0; 32]),
             heartbeat_at: None,
             missed: 0,
@@ -189,9 +192,9 @@ impl Mesh {
         self.transfers.len()
     }
 
-    /// True while [`Machine::pull`] may have something for the peer.
-    pub fn has_bulk(&self, peer: PeerId) -> bool {
-        self.links.get(&peer).is_some_and(Link::has_bulk)
+    /// Peers for which [`Machine::pull`] may have something; of no others need it be asked.
+    pub fn busy(&self) -> &PeerSet {
+        &self.busy
     }
 
     /// The shortest round trip to a connected peer that was measured of late: near peers make better neighbours,
@@ -227,6 +230,7 @@ impl Mesh {
 
     fn on_disconnected(&mut self, peer: PeerId) {
         let Some(link) = self.links.remove(&peer) else { return };
+        self.busy.remove(&peer);
         self.overlay.forget_round_trip(peer);
         self.overlay.forget_last_resort(peer);
         for topic in link.topics {
@@ -354,6 +358,7 @@ impl Mesh {
         if let Some(link) = self.links.get_mut(&peer)
             && link.enqueue(message, is_inline)
         {
+            self.busy.insert(peer);
             self.outbox.push(Output::BulkReady(peer));
         }
     }

@@ -128,7 +128,10 @@ impl Mesh {
             .neighbours
             .iter()
             .flat_map(|(&peer, neighbour)| {
-                neighbour.asks.iter().filter(|ask| is_late(ask)).map(move |&ask| (peer, ask))
+                // Of who has never served anything, nothing more is expected then.
+                let is_unproven = self.links.get(&peer).is_some_and(|link| link.service.is_unproven());
+                let is_lost = is_unproven && neighbour.asks.iter().any(is_late);
+                neighbour.asks.iter().filter(move |ask| is_lost || is_late(ask)).map(move |&ask| (peer, ask))
             })
             .collect();
         for &(peer, ask) in &late {
@@ -163,8 +166,9 @@ impl Mesh {
     }
 }
 
-/// The neighbour that will serve soonest among those that have something missing, and the rarest piece that it has.
-/// What is `pushed` need not be asked for. With `only_idle`, of neighbours that nothing is expected of.
+/// The neighbour that will serve soonest among those that have something missing, and the rarest piece that it has. Who
+/// let requests run out is asked for what nobody else has. What is `pushed` need not be asked for. With `only_idle`,
+/// of neighbours that nothing is expected of.
 fn choose(
     transfer: &Transfer,
     generation: usize,
@@ -177,14 +181,16 @@ fn choose(
     let piece_len = pieces.generation.shape.piece_len();
     let able = transfer.neighbours.iter().filter_map(|(&peer, neighbour)| {
         let service = &links.get(&peer)?.service;
-        let has_room = service.asked_bytes == 0
-            || (!only_idle && service.asked_bytes + piece_len <= service.depth(piece_len));
         let missing = transfer.missing_at(neighbour, generation).difference(pushed);
-        (has_room && !missing.is_empty()).then(|| {
-            ((neighbour.is_silent() || scores.is_suspect(peer), service.expected(piece_len), peer), missing)
-        })
+        let is_silent = neighbour.is_silent() || scores.is_suspect(peer);
+        let is_full = service.asked_bytes > 0
+            && (only_idle || service.asked_bytes + piece_len > service.depth(piece_len));
+        (!missing.is_empty()).then(|| ((is_silent, is_full, service.expected(piece_len), peer), missing))
     });
-    let ((_, _, peer), missing) = able.min_by_key(|&(key, _)| key)?;
+    let ((_, is_full, _, peer), missing) = able.min_by_key(|&(key, _)| key)?;
+    if is_full {
+        return None;
+    }
     // Ties in a different order for each message and peer, so that neighbours do not all ask for the same.
     let turn = transfer.id().0[4] ^ peer.0[0];
     let piece = missing.iter().min_by_key(|&piece| (pieces.copies(piece), piece.wrapping_mul(167) ^ turn))?;
@@ -204,7 +210,9 @@ fn ask(
     pieces.outstanding.insert(piece);
     let Some(link) = links.get_mut(&peer) else { return };
     let grace = if piece_len > LONG_PIECE { LONG_GRACE } else { GRACE };
-    let deadline = now + link.service.expected(piece_len).saturating_mul(2) + grace;
+    let expected = link.service.expected(piece_len);
+    let patience = if link.service.is_unproven() { expected.as_micros() / 5 } else { expected.as_micros() };
+    let deadline = now + expected + Duration::from_micros(patience) + grace;
     link.service.on_asked(piece_len);
     transfer.neighbour(peer).asks.push_back(Ask { generation, piece, at: now, deadline, is_excused: false });
 }
@@ -214,7 +222,7 @@ fn ask(
 const SPARE: usize = 16;
 /// Requests for pieces of one message that count against a peer. Guess.
 pub(crate) const LATE_PER_MESSAGE: u32 = 2;
-/// Added to twice the time expected. 30 ms were enough in simulation for links of known round trip.
+/// Added to twice the time expected, or 1.2 times of who has never served anything (`docs/decisions/021`). 30 ms were enough in simulation for links of known round trip.
 pub(crate) const GRACE: Duration = Duration::from_millis(30);
 /// The same for pieces longer than this: what waits at the sender takes longer. From the same simulations.
 const LONG_GRACE: Duration = Duration::from_millis(100);

@@ -19,16 +19,20 @@ impl Mesh {
     /// what was not. Peers take turns piece by piece.
     pub(crate) fn next_bulk(&mut self, now: Time, writable: &PeerSet) -> Option<(PeerId, Frame)> {
         let after = (core::ops::Bound::Excluded(self.cursor), core::ops::Bound::Unbounded);
-        let turns: Vec<PeerId> =
-            writable.range(after).chain(writable.range(..=self.cursor)).copied().collect();
+        let turns = self.busy.range(after).chain(self.busy.range(..=self.cursor));
+        let turns: Vec<PeerId> = turns.filter(|peer| writable.contains(peer)).copied().collect();
         let body = writable.contains(&self.cursor).then(|| self.continued(self.cursor, now)).flatten();
         if let Some(body) = body {
             return Some((self.cursor, body.into()));
         }
-        let (peer, body) = turns
+        let next = turns
             .iter()
             .find_map(|&peer| Some((peer, self.continued(peer, now).or_else(|| self.asked_for(peer, now))?)))
-            .or_else(|| turns.iter().find_map(|&peer| Some((peer, self.unasked(peer, now)?))))?;
+            .or_else(|| turns.iter().find_map(|&peer| Some((peer, self.unasked(peer, now)?))));
+        let Some((peer, body)) = next else {
+            turns.iter().for_each(|peer| _ = self.busy.remove(peer));
+            return None;
+        };
         self.cursor = peer;
         Some((peer, body.into()))
     }

@@ -436,7 +436,7 @@ impl Transfer {
 impl Neighbour {
     /// It lets requests run out twice as often as it sends anything.
     pub(crate) fn is_silent(&self) -> bool {
-        self.late > 2 * self.given + 2
+        self.late > 2 * self.given
     }
 }
 

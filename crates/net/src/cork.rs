@@ -22,17 +22,18 @@ use libp2p::{
     yamux,
 };
 
+use crate::yamux::{Cut, Yamux};
+
 /// How much is held back at most until the muxer's next flush: Noise's longest message has 64 KB. Guess.
 const HELD_BYTES: usize = 48 * 1024;
 
 /// The upgrade.
 #[derive(Clone, Debug)]
-pub(crate) struct Yamux(pub(crate) yamux::Config);
+pub(crate) struct Cork(pub(crate) Yamux);
 
 /// A connection, uncorked whenever it was polled.
-#[derive(Debug)]
 pub(crate) struct Muxer<C> {
-    inner: yamux::Muxer<Corked<C>>,
+    inner: yamux::Muxer<Cut<Corked<C>>>,
     io: Corked<C>,
 }
 
@@ -146,16 +147,16 @@ impl<C: AsyncRead + AsyncWrite + Unpin + 'static> StreamMuxer for Muxer<C> {
     }
 }
 
-impl UpgradeInfo for Yamux {
-    type Info = <yamux::Config as UpgradeInfo>::Info;
-    type InfoIter = <yamux::Config as UpgradeInfo>::InfoIter;
+impl UpgradeInfo for Cork {
+    type Info = <Yamux as UpgradeInfo>::Info;
+    type InfoIter = <Yamux as UpgradeInfo>::InfoIter;
 
     fn protocol_info(&self) -> Self::InfoIter {
         self.0.protocol_info()
     }
 }
 
-impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrade<C> for Yamux {
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrade<C> for Cork {
     type Output = Muxer<C>;
     type Error = io::Error;
     type Future = Ready<io::Result<Muxer<C>>>;
@@ -167,7 +168,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrad
     }
 }
 
-impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgrade<C> for Yamux {
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgrade<C> for Cork {
     type Output = Muxer<C>;
     type Error = io::Error;
     type Future = Ready<io::Result<Muxer<C>>>;

@@ -19,7 +19,9 @@
 //! | `outlet`, `handler`, `stream` | from the hub to one connection's task, to its four substreams, to bytes |
 //! | `platform` | clock, entropy, tasks and transports, once per target; `websocket` is the browser's transport |
 //! | `path` | [`Path`]: how a peer is reached, and why not better |
-//! | `address`, `reason`, `alarm`, `muxer` | what an address means, why a dial failed, a timer, closing in time |
+//! | `address`, `reason`, `alarm` | what an address means, why a dial failed, a timer |
+//! | `muxer`, `yamux`, `cork` | closing in time, long frames, and several sent as one |
+//! | `progress` | how often the application is told how far a message is |
 //!
 //! # On the wire
 //!
@@ -61,6 +63,7 @@ mod stream;
 mod switchboard;
 #[cfg(target_arch = "wasm32")]
 mod websocket;
+mod yamux;
 
 pub use braidcast_core::{
     machine,
@@ -81,6 +84,7 @@ pub use self::{
     node::{Link, Node, PeerInfo, PublishFailed, Published, StartError, Stopped},
     path::Path,
     stats::{CircuitStats, Stats},
+    yamux::Yamux,
 };
 
 #[cfg(target_arch = "wasm32")]

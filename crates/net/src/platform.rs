@@ -9,10 +9,10 @@ use libp2p::{
     connection_limits::{self, ConnectionLimits},
     identify,
     identity::Keypair,
-    ping, yamux,
+    ping,
 };
 
-use crate::{Config, cork::Yamux};
+use crate::{Config, cork::Cork, yamux::Yamux};
 
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "platform/native.rs"]
@@ -94,10 +94,8 @@ fn ping() -> ping::Behaviour {
     ping::Behaviour::new(ping::Config::new().with_interval(period).with_timeout(period))
 }
 
-fn yamux() -> Yamux {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(STREAMS);
-    Yamux(config)
+fn yamux() -> Cork {
+    Cork(Yamux::with_streams(STREAMS))
 }
 
 fn swarm_config(config: libp2p::swarm::Config) -> libp2p::swarm::Config {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use braidcast_net::Yamux;
 use braidcast_webrtc::native::direct;
 use futures::StreamExt;
 use libp2p::{
@@ -15,7 +16,7 @@ use libp2p::{
     identity::Keypair,
     noise, ping, relay,
     swarm::{Config, NetworkBehaviour, SwarmEvent},
-    tcp, websocket, yamux,
+    tcp, websocket,
 };
 
 use crate::perf;
@@ -64,7 +65,7 @@ fn transport(keypair: &Keypair) -> anyhow::Result<Boxed<(PeerId, StreamMuxerBox)
     let socket = websocket::Config::new(tcp)
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
-        .multiplex(yamux::Config::default())
+        .multiplex(Yamux::default())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let direct = direct::Transport::new(direct::Config::new(keypair.clone()))
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, future::poll_fn, task::Poll, time::Duration};
 
-use braidcast_net::WebSocket;
+use braidcast_net::{WebSocket, Yamux};
 use braidcast_webrtc::{
     Behaviour as Signalling, pair,
     web::{Browser, direct},
@@ -18,7 +18,6 @@ use libp2p::{
     multiaddr::Protocol,
     noise, relay,
     swarm::{ConnectionId, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
-    yamux,
 };
 use libp2p_stream::Control;
 use wasm_bindgen::prelude::*;
@@ -99,7 +98,7 @@ fn swarm(keypair: &Keypair) -> Result<Swarm<Behaviour>, JsError> {
         .or_transport(WebSocket)
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
-        .multiplex(yamux::Config::default())
+        .multiplex(Yamux::default())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let (links, signalling) = pair(local, Browser::default(), braidcast_webrtc::Config::default());
     let direct = direct::Transport::new(direct::Config::new(keypair.clone()));
