@@ -258,7 +258,7 @@ impl Behaviour {
     /// Counts an attempt's peer connections.
     fn attempt(&mut self, connection: ConnectionId, count: usize) -> Result<(), ConnectionDenied> {
         let now = platform::now().time;
-        self.quota.on_made(platform::peer_connections_made(), now);
+        self.quota.on_made(platform::peer_connections_made());
         let attempt = self.quota.attempt(connection, count, self.favoured.take() == Some(connection), now);
         if let Some(spent) = self.quota.take_news() {
             self.tell(Event::Spent(spent));

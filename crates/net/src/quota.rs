@@ -31,6 +31,15 @@ pub(crate) struct Limits {
     pub(crate) made: Option<usize>,
 }
 
+/// The peer connections that a page made, for all its nodes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Made {
+    /// How many in all.
+    pub(crate) total: usize,
+    /// When those of at least the last [`PERIOD`], oldest first.
+    pub(crate) times: VecDeque<Time>,
+}
+
 /// What there is and what was made of late.
 #[derive(Debug)]
 pub(crate) struct Quota {
@@ -41,9 +50,7 @@ pub(crate) struct Quota {
     links: BTreeMap<ConnectionId, (PeerId, Time)>,
     /// Other connections: to relays.
     others: BTreeSet<ConnectionId>,
-    made: VecDeque<Time>,
-    /// How many have been made in all.
-    total: usize,
+    made: Made,
     /// The last attempt was refused because too many were made.
     is_spent: bool,
     /// Nobody has been told yet.
@@ -88,8 +95,7 @@ impl Quota {
             pending: BTreeMap::new(),
             links: BTreeMap::new(),
             others: BTreeSet::new(),
-            made: VecDeque::new(),
-            total: 0,
+            made: Made::default(),
             is_spent: false,
             news: None,
             evicted_at: None,
@@ -101,11 +107,10 @@ impl Quota {
         self.links.values().map(|(peer, _)| *peer).collect()
     }
 
-    /// So many peer connections have been made in all, whoever made them; more than when we heard last.
-    pub(crate) fn on_made(&mut self, total: usize, now: Time) {
+    /// So many peer connections have been made, whoever made them.
+    pub(crate) fn on_made(&mut self, made: Made) {
         if self.limits.made.is_some() {
-            self.made.extend(std::iter::repeat_n(now, total - self.total));
-            self.total = total;
+            self.made = made;
         }
     }
 
@@ -135,12 +140,13 @@ impl Quota {
         let Some(limit) = self.limits.made.map(|limit| limit + if favoured { RESERVE } else { 0 }) else {
             return Ok(());
         };
-        while self.made.front().is_some_and(|&at| now.since(at) >= PERIOD) {
-            self.made.pop_front();
+        let times = &mut self.made.times;
+        while times.front().is_some_and(|&at| now.since(at) >= PERIOD) {
+            times.pop_front();
         }
-        let made = self.made.len() + self.under_way();
+        let made = times.len() + self.pending.values().sum::<usize>();
         if made + count > limit {
-            let enough = self.made.get(made + count - limit - 1).or(self.made.back());
+            let enough = times.get(made + count - limit - 1).or(times.back());
             let wait = enough.map_or(PERIOD, |&at| (at + PERIOD).since(now));
             if !std::mem::replace(&mut self.is_spent, true) {
                 self.news = Some(Spent { made, wait });
@@ -238,8 +244,16 @@ mod tests {
     /// Makes all that it may.
     fn attempt(quota: &mut Quota, id: ConnectionId, count: usize, now: Time) -> Result<(), Refused> {
         quota.attempt(id, count, false, now)?;
-        quota.on_made(quota.total + count, now);
+        make(quota, count, now);
         Ok(())
+    }
+
+    /// Makes peer connections, for this node or another of the page.
+    fn make(quota: &mut Quota, count: usize, now: Time) {
+        let mut made = quota.made.clone();
+        made.total += count;
+        made.times.extend(std::iter::repeat_n(now, count));
+        quota.on_made(made);
     }
 
     fn link(quota: &mut Quota, number: u8, now: Time) {
@@ -281,8 +295,21 @@ mod tests {
             quota.attempt(id(number), 2, false, NOW).expect("nothing was made");
             quota.on_gone(id(number));
         }
-        quota.on_made(6, NOW);
+        make(&mut quota, 6, NOW);
         assert!(quota.attempt(id(100), 1, false, NOW).is_err(), "others of the page made them");
+    }
+
+    #[test]
+    fn a_second_node_of_the_page_knows_when_the_first_made_its_own() {
+        let (mut first, mut second) = (Quota::new(LIMITS), Quota::new(LIMITS));
+        make(&mut first, 6, NOW);
+        let later = NOW + PERIOD;
+        second.on_made(first.made.clone());
+        second.attempt(id(1), 1, false, later).expect("they are forgotten");
+        second.on_gone(id(1));
+        make(&mut first, 6, later);
+        second.on_made(first.made);
+        assert_eq!(second.attempt(id(1), 1, false, later), Err(Refused::Spent { made: 6, limit: 6 }));
     }
 
     #[test]
@@ -297,14 +324,14 @@ mod tests {
     #[test]
     fn a_lost_relay_is_dialled_when_all_else_waits() {
         let mut quota = Quota::new(LIMITS);
-        quota.on_made(6, NOW);
+        make(&mut quota, 6, NOW);
         assert!(quota.attempt(id(1), 1, false, NOW).is_err());
         assert!(quota.take_news().is_some());
         quota.attempt(id(1), 2, true, NOW).expect("the reserve");
         quota.on_gone(id(1));
         assert!(quota.attempt(id(2), 1, false, NOW).is_err());
         assert_eq!(quota.take_news(), None, "it is known");
-        quota.on_made(6 + RESERVE, NOW);
+        make(&mut quota, RESERVE, NOW);
         assert!(quota.attempt(id(3), 1, true, NOW).is_err());
     }
 
@@ -315,7 +342,7 @@ mod tests {
             attempt(&mut quota, id(number), 1, NOW).expect("room");
             quota.on_gone(id(number));
         }
-        assert_eq!(quota.made.capacity(), 0);
+        assert_eq!(quota.made.times.capacity(), 0);
     }
 
     #[test]

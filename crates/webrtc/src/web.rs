@@ -15,7 +15,7 @@ use crate::{Backend, IceServer, Lost, protocol::Role};
 
 pub use self::{
     channel::DataChannel,
-    connection::{Connection, made},
+    connection::{Connection, Made, made},
 };
 
 /// Whether there is WebRTC here. There is none in workers, in Node.js, or where the user has turned it off.

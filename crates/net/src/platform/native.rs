@@ -34,7 +34,7 @@ use crate::{
     address::{self, Route},
     behaviour::Behaviour,
     muxer::Hasty,
-    quota::Limits,
+    quota::{Limits, Made},
     stats::{CircuitCounters, add},
 };
 
@@ -248,8 +248,8 @@ pub(crate) fn quota(config: &Config) -> Limits {
 }
 
 /// Nobody counts them.
-pub(crate) fn peer_connections_made() -> usize {
-    0
+pub(crate) fn peer_connections_made() -> Made {
+    Made::default()
 }
 
 /// How many peer connections a dial of this address makes.

@@ -33,7 +33,7 @@ use crate::{
     address::{self, PeerConnection, Route},
     behaviour::Behaviour,
     muxer::Hasty,
-    quota::Limits,
+    quota::{Limits, Made},
     stats::CircuitCounters,
     websocket,
 };
@@ -58,15 +58,24 @@ pub(crate) struct Network {
     pub(super) signalling: braidcast_webrtc::Behaviour,
 }
 
+thread_local! {
+    #[expect(clippy::disallowed_methods, reason = "this is where the clocks come in")]
+    static START: Instant = Instant::now();
+}
+
 /// Both clocks.
 #[expect(clippy::disallowed_methods, reason = "this is where the clocks come in")]
 pub(crate) fn now() -> Now {
-    thread_local!(static START: Instant = Instant::now());
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Now {
-        time: Time::from_micros(u64::try_from(START.with(Instant::elapsed).as_micros()).unwrap_or(u64::MAX)),
+        time: time(START.with(Instant::elapsed)),
         wall: WallTime(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
     }
+}
+
+/// The time that has passed since the page's first node began.
+fn time(passed: std::time::Duration) -> Time {
+    Time::from_micros(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// 32 bytes that nobody can guess.
@@ -141,9 +150,11 @@ pub(crate) fn quota(config: &Config) -> Limits {
     }
 }
 
-/// How many peer connections there have been in this page.
-pub(crate) fn peer_connections_made() -> usize {
-    web::made()
+/// The peer connections that there have been in this page.
+pub(crate) fn peer_connections_made() -> Made {
+    let web::Made { total, times } = web::made();
+    let times = times.into_iter().map(|at| START.with(|start| time(at.saturating_duration_since(*start))));
+    Made { total, times: times.collect() }
 }
 
 /// How many peer connections a dial of this address may make at once: webrtc-direct has two versions to try.

@@ -3,6 +3,7 @@ use std::{
     collections::VecDeque,
     rc::Rc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use js_sys::{Function, JSON, Promise, Reflect};
@@ -14,6 +15,7 @@ use web_sys::{
     RtcIceCandidateInit, RtcIceServer, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState,
     RtcSdpType, RtcSessionDescriptionInit,
 };
+use web_time::Instant;
 
 use super::{Error, channel::DataChannel, listener::Listener};
 use crate::{
@@ -29,14 +31,39 @@ const CANDIDATES: usize = 64;
 
 const NO_PATH: &str = "no path to the peer works, or none any more";
 
+/// How long it is remembered that a peer connection was made.
+const MEMORY: Duration = Duration::from_secs(3600);
+
 thread_local! {
-    static MADE: Cell<usize> = const { Cell::new(0) };
+    static MADE: RefCell<Made> = RefCell::default();
 }
 
-/// How many peer connections have been made in this page, by all that use this crate. Browsers set a limit to those that
-/// they have not forgotten yet.
-pub fn made() -> usize {
-    MADE.get()
+/// The peer connections that were made in this page, by all that use this crate. Browsers set a limit to those that they
+/// have not forgotten yet.
+#[derive(Clone, Debug, Default)]
+pub struct Made {
+    /// How many.
+    pub total: usize,
+    /// When those of the last hour, oldest first.
+    pub times: VecDeque<Instant>,
+}
+
+/// What was made in this page so far.
+pub fn made() -> Made {
+    MADE.with_borrow(Clone::clone)
+}
+
+/// One more is made.
+#[expect(clippy::disallowed_methods, reason = "this is the browser's side, where the clock comes in")]
+fn count() {
+    MADE.with_borrow_mut(|made| {
+        let now = Instant::now();
+        while made.times.front().is_some_and(|&at| now.duration_since(at) >= MEMORY) {
+            made.times.pop_front();
+        }
+        made.times.push_back(now);
+        made.total += 1;
+    });
 }
 
 /// A peer connection of the browser's, negotiated or not. Dropping it closes it.
@@ -75,7 +102,7 @@ impl Connection {
         }
         let connection =
             RtcPeerConnection::new_with_configuration(&configuration(servers)).map_err(Error::refused)?;
-        MADE.set(MADE.get() + 1);
+        count();
         let (state, bytes) = (Rc::<RefCell<State>>::default(), Rc::<Cell<usize>>::default());
         let mut listeners = attach(&connection, &state, &bytes);
         if let Ok(window) = js_sys::global().dyn_into::<EventTarget>() {
