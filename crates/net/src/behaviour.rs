@@ -255,11 +255,17 @@ impl Behaviour {
         Ok(())
     }
 
+    /// The quota, as of now.
+    fn quota(&mut self) -> &mut Quota {
+        self.quota.on_made(platform::peer_connections_made());
+        &mut self.quota
+    }
+
     /// Counts an attempt's peer connections.
     fn attempt(&mut self, connection: ConnectionId, count: usize) -> Result<(), ConnectionDenied> {
         let now = platform::now().time;
-        self.quota.on_made(platform::peer_connections_made());
-        let attempt = self.quota.attempt(connection, count, self.favoured.take() == Some(connection), now);
+        let is_favoured = self.favoured.take() == Some(connection);
+        let attempt = self.quota().attempt(connection, count, is_favoured, now);
         if let Some(spent) = self.quota.take_news() {
             self.tell(Event::Spent(spent));
         }
@@ -275,13 +281,13 @@ impl Behaviour {
     ) -> Result<(), ConnectionDenied> {
         let kind = address::peer_connection(&route.address);
         let (Some(PeerConnection::Link), Some(id)) = (kind, core_id(peer)) else {
-            self.quota.on_other(connection, kind.is_some());
+            self.quota().on_other(connection, kind.is_some());
             return Ok(());
         };
         let now = platform::now();
         let worth = |peer| (self.core.is_neighbour(peer), self.core.conduct(peer).useful_bytes);
         let place = self.quota.place(id, route.inbound, now.time, worth).map_err(ConnectionDenied::new)?;
-        self.quota.on_link(connection, id, place, now.time);
+        self.quota().on_link(connection, id, place, now.time);
         if let Place::Of(least) = place {
             self.drop_peer(now, least, "it makes room for another");
             self.settle(now);
@@ -466,7 +472,7 @@ impl NetworkBehaviour for Behaviour {
                 }
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, cause, .. }) => {
-                self.quota.on_gone(connection_id);
+                self.quota().on_gone(connection_id);
                 if let Some(peer) = core_id(peer_id) {
                     let reason = cause.map_or_else(|| "closed".into(), |cause| reason::of(cause));
                     self.on_closed(peer, connection_id, reason);
@@ -475,7 +481,7 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
             | FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
                 self.admitted.remove(&connection_id);
-                self.quota.on_gone(connection_id);
+                self.quota().on_gone(connection_id);
             }
             _ => {}
         }

@@ -44,8 +44,8 @@ pub(crate) struct Made {
 #[derive(Debug)]
 pub(crate) struct Quota {
     limits: Limits,
-    /// Attempts, and how many peer connections each may be making.
-    pending: BTreeMap<ConnectionId, usize>,
+    /// Attempts, oldest first.
+    pending: BTreeMap<ConnectionId, Pending>,
     /// Links to peers, and since when.
     links: BTreeMap<ConnectionId, (PeerId, Time)>,
     /// Other connections: to relays.
@@ -56,6 +56,14 @@ pub(crate) struct Quota {
     /// Nobody has been told yet.
     news: Option<Spent>,
     evicted_at: Option<Time>,
+}
+
+/// The peer connections of an attempt.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    count: usize,
+    /// So many of them may not have been made yet.
+    unmade: usize,
 }
 
 /// Too many were made of late.
@@ -107,11 +115,19 @@ impl Quota {
         self.links.values().map(|(peer, _)| *peer).collect()
     }
 
-    /// So many peer connections have been made, whoever made them.
+    /// So many peer connections have been made, whoever made them. To be told before anything else, so that those of an
+    /// attempt are known to be its own and not counted twice.
     pub(crate) fn on_made(&mut self, made: Made) {
-        if self.limits.made.is_some() {
-            self.made = made;
+        if self.limits.made.is_none() {
+            return;
         }
+        let mut fresh = made.total - self.made.total;
+        for pending in self.pending.values_mut() {
+            let its = fresh.min(pending.unmade);
+            pending.unmade -= its;
+            fresh -= its;
+        }
+        self.made = made;
     }
 
     /// An attempt that may make up to `count` peer connections, or one of another kind with `count` 0. One to a lost relay
@@ -131,11 +147,11 @@ impl Quota {
             return Err(Refused::Full { open, limit });
         }
         self.check(count, favoured, now)?;
-        self.pending.insert(id, count);
+        self.pending.insert(id, Pending { count, unmade: count });
         Ok(())
     }
 
-    /// Whether there may be `count` more within [`PERIOD`]. Attempts under way have made theirs or will.
+    /// Whether there may be `count` more within [`PERIOD`], if attempts under way make all that they may.
     fn check(&mut self, count: usize, favoured: bool, now: Time) -> Result<(), Refused> {
         let Some(limit) = self.limits.made.map(|limit| limit + if favoured { RESERVE } else { 0 }) else {
             return Ok(());
@@ -144,7 +160,7 @@ impl Quota {
         while times.front().is_some_and(|&at| now.since(at) >= PERIOD) {
             times.pop_front();
         }
-        let made = times.len() + self.pending.values().sum::<usize>();
+        let made = times.len() + self.pending.values().map(|pending| pending.unmade).sum::<usize>();
         if made + count > limit {
             let enough = times.get(made + count - limit - 1).or(times.back());
             let wait = enough.map_or(PERIOD, |&at| (at + PERIOD).since(now));
@@ -215,11 +231,8 @@ impl Quota {
     }
 
     fn open(&self) -> usize {
-        self.under_way() + self.links.len() + self.others.len()
-    }
-
-    fn under_way(&self) -> usize {
-        self.pending.values().sum()
+        let pending: usize = self.pending.values().map(|pending| pending.count).sum();
+        pending + self.links.len() + self.others.len()
     }
 }
 
@@ -319,6 +332,21 @@ mod tests {
         assert!(quota.attempt(id(2), 1, false, NOW).is_err());
         quota.on_gone(id(1));
         quota.attempt(id(2), 1, false, NOW).expect("nothing came of it");
+    }
+
+    #[test]
+    fn what_an_attempt_has_made_is_counted_once() {
+        let mut quota = Quota::new(LIMITS);
+        attempt(&mut quota, id(1), 2, NOW).expect("room");
+        quota.attempt(id(2), 2, false, NOW).expect("room");
+        make(&mut quota, 1, NOW);
+        quota.on_gone(id(1));
+        assert_eq!(quota.attempt(id(3), 3, false, NOW), Err(Refused::Full { open: 2, limit: 4 }));
+        quota.attempt(id(3), 2, false, NOW).expect("three are made, one may be");
+        quota.on_gone(id(3));
+        make(&mut quota, 1, NOW);
+        quota.attempt(id(3), 2, false, NOW).expect("four are made");
+        assert_eq!(quota.made.times.len(), 4);
     }
 
     #[test]
