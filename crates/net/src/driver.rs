@@ -133,12 +133,14 @@ impl Driver {
         let local = config.identity.peer_id();
         let core = Core::new(braidcast_core::Config { mesh }, config.identity.clone(), platform::entropy()?);
         let switchboard = Switchboard::new(&config.identity, platform::entropy()?);
-        let hub = Behaviour::new(core, local, platform::quota(&config), switchboard, counters.clone());
+        let quota = platform::quota(&config);
+        let hub = Behaviour::new(core, local, quota, switchboard, counters.clone());
         let mut swarm = platform::swarm(&config, &keypair, hub)?;
         for address in &config.external {
             swarm.add_external_address(address.clone());
         }
-        let mut introductions = Introductions::new(platform::entropy()?, platform::dials);
+        let mut introductions =
+            Introductions::new(platform::entropy()?, platform::dials, quota.made.is_some());
         introductions.offer(config.acquaintances.clone(), platform::now().time, |peer| peer != net_id(local));
         Ok(Self {
             swarm,
@@ -411,7 +413,8 @@ impl Driver {
                 self.inbox.push(Event::PeerConnected(self.info(peer, &route, Vec::new())));
                 let events = self.relays.on_link_up(net_id(peer), now);
                 self.tell(events);
-                self.introductions.on_link_up(net_id(peer), now);
+                let dialled = (!route.inbound).then_some(&route.address);
+                self.introductions.on_link_up(net_id(peer), dialled, now);
                 self.spare(net_id(peer));
             }
             behaviour::Event::LinkDown { peer, reason } => {

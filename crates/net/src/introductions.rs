@@ -14,7 +14,7 @@ use libp2p::{
 };
 
 use crate::{
-    address::{self, Route, route},
+    address::{self, Route, route, with_peer},
     path::Obstacle,
     records::verified,
 };
@@ -60,6 +60,8 @@ pub(crate) struct Introductions {
     calling: BTreeSet<PeerId>,
     /// What this platform can dial.
     dials: fn(&Route) -> bool,
+    /// Peer connections are counted: the fewer attempts the better.
+    is_frugal: bool,
     rng: Rng,
     checks: usize,
     period_ends: Time,
@@ -68,6 +70,10 @@ pub(crate) struct Introductions {
 #[derive(Debug)]
 struct Known {
     addresses: Vec<Multiaddr>,
+    /// The address of webrtc-direct that led to a link.
+    good: Option<Multiaddr>,
+    /// Dials since the last link.
+    turns: usize,
     /// Dials since the last link that lasted.
     failures: u32,
     /// Why the last one failed.
@@ -78,12 +84,13 @@ struct Known {
 }
 
 impl Introductions {
-    pub(crate) fn new(seed: [u8; 32], dials: fn(&Route) -> bool) -> Self {
+    pub(crate) fn new(seed: [u8; 32], dials: fn(&Route) -> bool, is_frugal: bool) -> Self {
         Self {
             known: BTreeMap::new(),
             dialing: BTreeMap::new(),
             calling: BTreeSet::new(),
             dials,
+            is_frugal,
             rng: Rng::from_seed(seed),
             checks: 0,
             period_ends: Time::default(),
@@ -132,8 +139,7 @@ impl Introductions {
             };
             self.known.remove(&worst);
         }
-        self.known
-            .insert(peer, Known { addresses, failures: 0, failure: None, rests_until: now, linked_at: None });
+        self.known.insert(peer, Known::new(addresses, now));
     }
 
     /// The next to dial, if there is room: `room` more peers are wanted, and who is in `linked` is none of them.
@@ -177,13 +183,10 @@ impl Introductions {
             self.calling.insert(peer);
             return Attempt::Call { peer, carriers: self.rng.shuffled(linked.iter().copied()) };
         }
-        // Only one way through a relay at once, and one of webrtc-direct: each costs a peer connection. A peer names its
-        // best address first; after each failure comes the next.
+        // Only one way through a relay at once, and one of webrtc-direct: each costs a peer connection.
         let way = self.rng.shuffled(if near.is_empty() { far } else { near }).into_iter().take(1);
-        let (costly, free): (Vec<_>, Vec<_>) =
-            direct.into_iter().partition(|address| route(address) == Ok(Route::WebRtcDirect));
-        let turn = costly.get(failures % costly.len().max(1)).cloned();
-        self.dial_at(peer, free.into_iter().chain(turn).chain(way).collect())
+        let free = direct.into_iter().filter(|address| route(address) != Ok(Route::WebRtcDirect));
+        self.dial_at(peer, free.chain(known.turn()).chain(way).collect())
     }
 
     fn dial_at(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> Attempt {
@@ -222,7 +225,8 @@ impl Introductions {
     fn on_failed(&mut self, peer: PeerId, now: Time) {
         if let Some(known) = self.known.get_mut(&peer) {
             known.failures = known.failures.saturating_add(1);
-            known.rest(&mut self.rng, now);
+            known.turns += 1;
+            known.rest(self.is_frugal, &mut self.rng, now);
         }
     }
 
@@ -247,12 +251,15 @@ impl Introductions {
         }
     }
 
-    /// The link to a peer is up, whoever dialled.
-    pub(crate) fn on_link_up(&mut self, peer: PeerId, now: Time) {
-        if let Some(known) = self.known.get_mut(&peer) {
-            known.linked_at = Some(now);
-            known.failure = None;
-        }
+    /// The link to a peer is up, whoever dialled; `dialled` is the address where we did.
+    pub(crate) fn on_link_up(&mut self, peer: PeerId, dialled: Option<&Multiaddr>, now: Time) {
+        let Some(known) = self.known.get_mut(&peer) else { return };
+        known.linked_at = Some(now);
+        known.failure = None;
+        known.turns = 0;
+        let is_dialled = |address: &&Multiaddr| Some(&with_peer((*address).clone(), peer)) == dialled;
+        let good = known.listeners().find(is_dialled).cloned();
+        known.good = good.or_else(|| known.good.take());
     }
 
     /// The link to a peer is gone.
@@ -262,7 +269,7 @@ impl Introductions {
             if now.since(since) >= SETTLED {
                 known.failures = 0;
             }
-            known.rest(&mut self.rng, now);
+            known.rest(self.is_frugal, &mut self.rng, now);
         }
     }
 
@@ -273,8 +280,29 @@ impl Introductions {
 }
 
 impl Known {
-    fn rest(&mut self, rng: &mut Rng, now: Time) {
-        let doubled = self.failures.saturating_sub(1).min(16);
+    fn new(addresses: Vec<Multiaddr>, now: Time) -> Self {
+        let (good, failure, linked_at) = (None, None, None);
+        Self { addresses, good, turns: 0, failures: 0, failure, rests_until: now, linked_at }
+    }
+
+    /// Its addresses of webrtc-direct.
+    fn listeners(&self) -> impl Iterator<Item = &Multiaddr> {
+        self.addresses.iter().filter(|address| route(address) == Ok(Route::WebRtcDirect))
+    }
+
+    /// The address of webrtc-direct to dial: first the one that led there, then, a peer naming its best address first, one
+    /// after the other.
+    fn turn(&self) -> Option<Multiaddr> {
+        let is_good = |address: &&Multiaddr| Some(*address) == self.good.as_ref();
+        let others = self.listeners().filter(|address| !is_good(address));
+        let all: Vec<_> = self.listeners().filter(is_good).chain(others).collect();
+        all.get(self.turns % all.len().max(1)).copied().cloned()
+    }
+
+    /// The wait grows with each failure or, where peer connections cost little, when every address has had its turn.
+    fn rest(&mut self, is_frugal: bool, rng: &mut Rng, now: Time) {
+        let turns = if is_frugal { 1 } else { self.listeners().count().max(1) as u32 };
+        let doubled = (self.failures.saturating_sub(1) / turns).min(16);
         let full = FIRST_WAIT.saturating_mul(1 << doubled).min(LONGEST_WAIT).as_micros();
         self.rests_until = now + Duration::from_micros(full - rng.below(full / 2));
     }
@@ -314,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_record_leads_to_its_signer_once() {
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         introductions.offer(vec![record(1), record(1)], NOW, |_| true);
         let peer = key(1).public().to_peer_id();
         assert!(introductions.dial(NOW, 8, &[peer].into(), |_| true).is_none());
@@ -325,7 +353,7 @@ mod tests {
 
     #[test]
     fn each_failure_doubles_the_wait_but_for_chance() {
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         introductions.offer(vec![record(1)], NOW, |_| true);
         let mut now = NOW;
         for failures in 0..12 {
@@ -342,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_link_that_lasted_is_made_again_soon() {
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         introductions.offer(vec![record(1)], NOW, |_| true);
         let peer = key(1).public().to_peer_id();
         for _ in 0..4 {
@@ -353,7 +381,7 @@ mod tests {
         let now = introductions.deadline(NOW).expect("it rests");
         let dial = next(&mut introductions, now, 8).expect("it has rested");
         introductions.on_dialled(dial.connection_id(), now);
-        introductions.on_link_up(peer, now);
+        introductions.on_link_up(peer, None, now);
         let now = now + SETTLED;
         introductions.on_link_down(peer, now);
         assert!(introductions.deadline(now).expect("it rests") <= now + FIRST_WAIT);
@@ -361,7 +389,7 @@ mod tests {
 
     #[test]
     fn the_least_promising_is_forgotten() {
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         for seeds in [1..=KNOWN as u8, KNOWN as u8 + 1..=KNOWN as u8 + 1] {
             introductions.offer(seeds.map(record).collect(), NOW, |_| true);
             let dial = next(&mut introductions, NOW, 8).expect("somebody");
@@ -374,7 +402,7 @@ mod tests {
 
     #[test]
     fn dials_are_bounded() {
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         introductions.offer((1..=100).map(record).collect(), NOW, |_| true);
         assert_eq!(introductions.known.len(), CHECKS.min(KNOWN));
         let dials: Vec<_> = std::iter::from_fn(|| next(&mut introductions, NOW, 100)).collect();
@@ -386,7 +414,7 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_way_can_be_asked() {
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         let peer = key(1).public().to_peer_id();
         assert_eq!(introductions.obstacle(peer, 8), Obstacle::Unknown);
         introductions.offer(vec![record(1)], NOW, |_| true);
@@ -396,7 +424,7 @@ mod tests {
         assert_eq!(introductions.obstacle(peer, 8), Obstacle::Dialing);
         introductions.on_dial_failed(dial.connection_id(), "no way", NOW);
         assert_eq!(introductions.obstacle(peer, 8), Obstacle::Failed("no way".into()));
-        introductions.on_link_up(peer, NOW);
+        introductions.on_link_up(peer, None, NOW);
         introductions.on_link_down(peer, NOW);
         assert_eq!(introductions.obstacle(peer, 8), Obstacle::Lost);
     }
@@ -408,7 +436,7 @@ mod tests {
             address(&format!("/ip4/192.0.2.1/tcp/{port}/p2p/{relay}/p2p-circuit/webrtc"))
         });
         let record = own_record(&key(1), ways.to_vec()).expect("addresses");
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         introductions.offer(vec![record], NOW, |_| true);
         let peer = key(1).public().to_peer_id();
         let neighbours = BTreeSet::from([key(2).public().to_peer_id()]);
@@ -443,29 +471,76 @@ mod tests {
         assert_eq!(tried, ["dial", "call", "dial", "call", "dial"]);
     }
 
-    #[test]
-    fn one_address_of_webrtc_direct_is_tried_at_a_time() {
+    /// The addresses of webrtc-direct of a peer, and which of them it is dialled at.
+    fn listener() -> (Bytes, impl Fn(&DialOpts) -> Vec<usize>) {
         let hash = "uEiAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        let addresses = [1, 2, 3]
+        let addresses = [0, 1, 2]
             .map(|host| address(&format!("/ip4/192.0.2.{host}/udp/1/webrtc-direct/certhash/{hash}")));
         let record = own_record(&key(1), addresses.to_vec()).expect("addresses");
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let tried = |dial: &DialOpts| {
+            let text = format!("{dial:?}");
+            (0..3).filter(|host| text.contains(&format!("/192.0.2.{host}/"))).collect()
+        };
+        (record, tried)
+    }
+
+    #[test]
+    fn one_address_of_webrtc_direct_is_tried_at_a_time() {
+        let (record, tried) = listener();
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         introductions.offer(vec![record], NOW, |_| true);
         for turn in 0..4 {
             let now = introductions.deadline(NOW).unwrap_or(NOW);
             let dial = next(&mut introductions, now, 8).expect("it has rested");
-            let text = format!("{dial:?}");
-            let tried: Vec<_> = addresses.iter().filter(|one| text.contains(&one.to_string())).collect();
-            assert_eq!(tried, [&addresses[turn % 3]], "{text}");
+            assert_eq!(tried(&dial), [turn % 3], "{dial:?}");
             introductions.on_dialled(dial.connection_id(), now);
         }
+    }
+
+    #[test]
+    fn where_peer_connections_are_cheap_each_address_has_its_turn_before_the_wait_doubles() {
+        let (record, tried) = listener();
+        let mut introductions = Introductions::new([0; 32], |_| true, false);
+        introductions.offer(vec![record], NOW, |_| true);
+        let mut now = NOW;
+        for (turn, doubled) in [0, 0, 0, 1, 1, 1, 2].into_iter().enumerate() {
+            let dial = next(&mut introductions, now, 8).expect("it has rested");
+            assert_eq!(tried(&dial), [turn % 3]);
+            introductions.on_dialled(dial.connection_id(), now);
+            let until = introductions.deadline(now).expect("it rests");
+            let full = FIRST_WAIT.saturating_mul(1 << doubled);
+            assert!(until <= now + full && now + full < until + full, "{turn}");
+            now = until;
+        }
+    }
+
+    #[test]
+    fn the_address_that_led_to_a_link_comes_first_the_next_time() {
+        let (record, tried) = listener();
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
+        introductions.offer(vec![record.clone()], NOW, |_| true);
+        let peer = key(1).public().to_peer_id();
+        let mut dials = Vec::new();
+        for turn in 0..6 {
+            let now = introductions.deadline(NOW).unwrap_or(NOW);
+            let dial = next(&mut introductions, now, 8).expect("it has rested");
+            dials.extend(tried(&dial));
+            introductions.on_dialled(dial.connection_id(), now);
+            if turn == 1 {
+                let dialled = with_peer(introductions.known[&peer].addresses[1].clone(), peer);
+                introductions.on_link_up(peer, Some(&dialled), now);
+                introductions.on_link_down(peer, now);
+                introductions.offer(vec![record.clone()], now, |_| true);
+            }
+        }
+        assert_eq!(dials, [0, 1, 1, 0, 2, 1]);
     }
 
     #[test]
     fn who_was_reached_is_dialled_at_once() {
         let relay = key(9).public().to_peer_id();
         let way = address(&format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit/webrtc"));
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         introductions.offer(vec![own_record(&key(1), vec![way]).expect("an address")], NOW, |_| true);
         let neighbours = BTreeSet::from([relay]);
         let call = introductions.dial(NOW, 1, &neighbours, |_| false);
@@ -478,7 +553,7 @@ mod tests {
 
     #[test]
     fn checks_are_bounded() {
-        let mut introductions = Introductions::new([0; 32], |_| true);
+        let mut introductions = Introductions::new([0; 32], |_| true, true);
         introductions.offer(vec![Bytes::new(); CHECKS], NOW, |_| true);
         introductions.offer(vec![record(1)], NOW, |_| true);
         assert!(next(&mut introductions, NOW, 8).is_none());
