@@ -156,7 +156,7 @@ export interface Stats {
   readonly deliveredBytes: number;
   /** Unfinished messages given up. */
   readonly abandoned: number;
-  /** Messages that the application did not accept. */
+  /** Messages that the application did not accept, or was not asked about because too many waited. */
   readonly refused: number;
   /** Rules broken by peers. */
   readonly offences: number;

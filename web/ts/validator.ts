@@ -15,12 +15,13 @@ export interface ValidatorOptions {
   validate?: (message: Message) => Verdict | PromiseLike<Verdict>;
   /** How long a message may wait for its verdict, its turn included; then it is ignored. 5,000 when not given, at most 60,000. */
   validateTimeoutMs?: number;
-  /** How many messages may be judged at a time, those that are late not counted; 32 when not given. More wait in order, 1,024
-   * with those that are judged, then the oldest of them is ignored. */
+  /** How many messages may be judged at a time, those that are late not counted; 32 when not given. More wait in order. While
+   * 1,024 messages or 128 MiB wait or are judged, over all topics, what comes is ignored unseen and counted in
+   * `stats().refused`. */
   validateAtOnce?: number;
 }
 
-/** Messages that are judged or wait for their turn; the core waits for the verdicts on as many. */
+/** Messages that are judged or wait for their turn: the core waits for the verdicts on as many. */
 const LIMIT = 1024;
 
 interface Entry {
@@ -60,9 +61,10 @@ export class Validator {
   }
 
   push(message: Message): void {
+    // The core has forgotten some that still wait here, when there are so many.
+    if (this.#underWay + this.#waiting.length >= LIMIT) return this.#settle(message, "ignore");
     this.#waiting.push({ message, dueMs: performance.now() + this.timeoutMs });
     this.#next();
-    if (this.#underWay + this.#waiting.length > LIMIT) this.#settle(this.#waiting.shift()!.message, "ignore");
   }
 
   #next(): void {

@@ -52,3 +52,4 @@ pub use mesh::Mesh;
 pub use params::{CheckedParams, Mode, ParamsError, Secret, TopicParams};
 pub use score::Conduct;
 pub use trace::{Parting, Refusal, Trace};
+pub use verdict::{VERDICT_BYTES, VERDICTS};

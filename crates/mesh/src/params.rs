@@ -29,7 +29,8 @@ pub struct TopicParams {
     /// Payloads that get shorter by it travel compressed.
     pub compress: bool,
     /// The application judges each message, by [`Command::Judge`](crate::Command::Judge), within this time; one that it
-    /// does not is ignored. `None`: every message is accepted.
+    /// does not is ignored. While [`VERDICTS`](crate::VERDICTS) messages or [`VERDICT_BYTES`](crate::VERDICT_BYTES) of them
+    /// wait, over all topics, what comes is ignored unseen, and traced. `None`: every message is accepted.
     pub verdict_within: Option<Duration>,
 }
 

@@ -294,7 +294,15 @@ impl Mesh {
 
     /// The payload is there and verified: deliver it, and spread it if it came whole.
     fn on_whole(&mut self, id: MessageId, payload: Payload, now: Time) {
-        let judge_by = self.await_verdict(id, now);
+        let Some(is_inline) = self.transfers.get(&id).map(|transfer| transfer.manifest.is_inline()) else {
+            return;
+        };
+        let Ok(judge_by) = self.await_verdict(id, now) else {
+            if is_inline {
+                self.tell_all_done(id, now);
+            }
+            return self.drop_transfer(id);
+        };
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
         transfer.whole_at = Some(now);
         let manifest = &transfer.manifest;
@@ -311,7 +319,6 @@ impl Mesh {
             },
             judge_by,
         };
-        let is_inline = manifest.is_inline();
         self.outbox.trace(Trace::Delivered { id, bytes: manifest.plain_len });
         self.outbox.event(Event::Message(message));
         if is_inline {

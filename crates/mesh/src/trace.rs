@@ -140,6 +140,16 @@ pub enum Trace {
         /// The message.
         id: MessageId,
     },
+    /// A message was refused, like one that the application ignores, because so many already wait for its verdict: see
+    /// [`VERDICTS`](crate::VERDICTS) and [`VERDICT_BYTES`](crate::VERDICT_BYTES).
+    Unjudged {
+        /// The message.
+        id: MessageId,
+        /// Messages that wait.
+        waiting: usize,
+        /// Their payload.
+        waiting_bytes: usize,
+    },
     /// The application did not accept a message, or not in time.
     Refused {
         /// The message.

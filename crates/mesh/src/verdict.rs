@@ -7,54 +7,81 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 
 use braidcast_machine::{Offence, Time};
-use braidcast_wire::{MessageId, PeerId};
+use braidcast_wire::{MessageId, PeerId, limits};
 
 use crate::{api::Verdict, mesh::Mesh, trace::Trace};
 
 /// Messages that wait for a verdict.
 #[derive(Debug, Default)]
-pub(crate) struct Pending(BTreeMap<MessageId, Awaited>);
+pub(crate) struct Pending {
+    awaited: BTreeMap<MessageId, Awaited>,
+    bytes: usize,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Awaited {
     since: Time,
     until: Time,
     publisher: PeerId,
+    /// Of its payload.
+    bytes: usize,
     /// The application had its time twice, because we woke late.
     is_excused: bool,
 }
 
 impl Pending {
     pub(crate) fn contains(&self, id: MessageId) -> bool {
-        self.0.contains_key(&id)
+        self.awaited.contains_key(&id)
     }
 
     /// See `wake.rs`.
     pub(crate) fn excuse(&mut self, now: Time) {
-        for awaited in self.0.values_mut().filter(|awaited| !awaited.is_excused) {
+        for awaited in self.awaited.values_mut().filter(|awaited| !awaited.is_excused) {
             (awaited.until, awaited.is_excused) = (now + awaited.until.since(awaited.since), true);
         }
     }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        let fits = self.bytes.saturating_add(bytes) <= VERDICT_BYTES || self.awaited.is_empty();
+        self.awaited.len() < VERDICTS && fits
+    }
+
+    fn insert(&mut self, id: MessageId, awaited: Awaited) {
+        self.bytes += awaited.bytes;
+        self.awaited.insert(id, awaited);
+    }
+
+    fn remove(&mut self, id: MessageId) -> Option<Awaited> {
+        let awaited = self.awaited.remove(&id)?;
+        self.bytes -= awaited.bytes;
+        Some(awaited)
+    }
 }
+
+/// The application has as much to judge as it may have: this message it does not get.
+#[derive(Debug)]
+pub(crate) struct Unjudged;
 
 impl Mesh {
     /// Until when the application may judge a message that has come, if it is to.
-    pub(crate) fn await_verdict(&mut self, id: MessageId, now: Time) -> Option<Time> {
-        let manifest = &self.transfers.get(&id)?.manifest;
-        let until = now + self.params.of(&manifest.topic).verdict_within?;
-        if self.pending.0.len() >= PENDING_MAX
-            && let Some(oldest) = self.pending.0.iter().min_by_key(|(_, awaited)| awaited.until)
-        {
-            self.on_verdict(*oldest.0, Verdict::Ignore, now);
+    pub(crate) fn await_verdict(&mut self, id: MessageId, now: Time) -> Result<Option<Time>, Unjudged> {
+        let Some(transfer) = self.transfers.get(&id) else { return Ok(None) };
+        let manifest = &transfer.manifest;
+        let Some(within) = self.params.of(&manifest.topic).verdict_within else { return Ok(None) };
+        let (bytes, publisher) = (manifest.plain_len, manifest.publisher);
+        if !self.pending.has_room(bytes) {
+            let Pending { awaited, bytes } = &self.pending;
+            self.outbox.trace(Trace::Unjudged { id, waiting: awaited.len(), waiting_bytes: *bytes });
+            return Err(Unjudged);
         }
-        let publisher = self.transfers.get(&id)?.manifest.publisher;
-        self.pending.0.insert(id, Awaited { since: now, until, publisher, is_excused: false });
-        Some(until)
+        let until = now + within;
+        self.pending.insert(id, Awaited { since: now, until, publisher, bytes, is_excused: false });
+        Ok(Some(until))
     }
 
     /// Too late, twice, or for a message that nobody asked about, it is nothing.
     pub(crate) fn on_verdict(&mut self, id: MessageId, verdict: Verdict, now: Time) {
-        let Some(Awaited { publisher, .. }) = self.pending.0.remove(&id) else { return };
+        let Some(Awaited { publisher, .. }) = self.pending.remove(id) else { return };
         if verdict == Verdict::Accept {
             self.offer(id);
         } else {
@@ -72,13 +99,43 @@ impl Mesh {
 
     /// What was not judged in time is ignored.
     pub(crate) fn expire_verdicts(&mut self, now: Time) {
-        let late = self.pending.0.iter().filter(|(_, awaited)| awaited.until <= now);
+        let late = self.pending.awaited.iter().filter(|(_, awaited)| awaited.until <= now);
         let late: Vec<MessageId> = late.map(|(&id, _)| id).collect();
         late.into_iter().for_each(|id| self.on_verdict(id, Verdict::Ignore, now));
     }
 }
 
-/// Beyond this, the oldest is ignored. Guess.
-const PENDING_MAX: usize = 1024;
+/// Most messages that wait for a verdict; what comes beyond them is refused. Guess.
+pub const VERDICTS: usize = 1024;
+/// Most payload bytes that wait for a verdict, but for a single message: half of what there may be of messages in memory. Guess.
+pub const VERDICT_BYTES: usize = limits::TRANSFER_BYTES / 2;
 /// Four rejected messages within 20 seconds are a ban. Guess.
 const REJECTED: u32 = 30;
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn bytes_that_wait_are_bounded_but_for_a_single_message() {
+        let mut pending = Pending::default();
+        let awaited = |bytes| Awaited {
+            since: Time::default(),
+            until: Time::default(),
+            publisher: PeerId([1; 32]),
+            bytes,
+            is_excused: false,
+        };
+        let [first, second] = [1, 2].map(|number| MessageId([number; 32]));
+        assert!(pending.has_room(2 * VERDICT_BYTES), "the only one");
+        pending.insert(first, awaited(VERDICT_BYTES - 10));
+        assert!(pending.has_room(10) && !pending.has_room(11));
+        pending.insert(second, awaited(10));
+        assert!(!pending.has_room(1));
+        assert!(pending.remove(first).is_some() && pending.remove(first).is_none());
+        assert!(pending.has_room(VERDICT_BYTES - 10) && !pending.has_room(VERDICT_BYTES));
+    }
+}

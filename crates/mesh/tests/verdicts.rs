@@ -5,7 +5,7 @@ mod room;
 
 use braidcast_machine::{Direction, Duration, Input, Machine, Output};
 use braidcast_mesh::{
-    CheckedParams, Command, Config, Event, Message, TopicParams, Trace, Verdict,
+    CheckedParams, Command, Config, Event, Message, TopicParams, Trace, VERDICTS, Verdict,
     frame::{self, Body},
 };
 use braidcast_sim::NodeIndex;
@@ -162,6 +162,33 @@ fn silence_until_the_deadline_is_to_ignore() {
         assert!(!serves(&mut bob, &message) && bob.pull(3).is_empty());
         assert_eq!(bob.mesh.conduct(peer(1)).points, 0);
     }
+}
+
+#[test]
+fn what_comes_while_too_many_wait_is_refused_and_those_that_wait_are_judged() {
+    let (mut bob, first) = heard(b"hello");
+    let mut alice = Node::joined(1, 2);
+    let mut hear = |bob: &mut Node, number: usize| {
+        alice.tick(Duration::from_micros(1000));
+        alice.publish(&number.to_le_bytes());
+        let frame = alice.pull(2).remove(0);
+        bob.receive_frame(1, frame)
+    };
+    let arrives =
+        |said: &[Said]| said.iter().any(|output| matches!(output, Output::Event(Event::Message(_))));
+    for number in 1..VERDICTS {
+        assert!(arrives(&hear(&mut bob, number)), "{number}");
+    }
+    let said = hear(&mut bob, VERDICTS);
+    assert!(!arrives(&said));
+    let is_full = |output: &Said| {
+        matches!(output, Output::Event(Event::Trace(Trace::Unjudged { waiting: VERDICTS, waiting_bytes, .. }))
+            if *waiting_bytes == 5 + (VERDICTS - 1) * size_of::<usize>())
+    };
+    assert!(said.iter().any(is_full), "{said:?}");
+    judge(&mut bob, &first, Verdict::Accept);
+    assert!(serves(&mut bob, &first), "the oldest is judged");
+    assert!(arrives(&hear(&mut bob, VERDICTS + 1)), "there is room again");
 }
 
 /// The publisher is blamed also by those that it has no link to, and never the neighbours that passed its messages on.

@@ -551,6 +551,10 @@ fn count(counters: &Counters, trace: Trace) {
         Trace::Delivered { bytes, .. } => add(&counters.delivered_bytes, bytes),
         Trace::Abandoned { .. } => add(&counters.abandoned, 1),
         Trace::Refused { .. } => add(&counters.refused, 1),
+        Trace::Unjudged { id, waiting, waiting_bytes } => {
+            add(&counters.refused, 1);
+            tracing::debug!(%id, waiting, waiting_bytes, "message refused: too many wait for the application's verdict");
+        }
         _ => {}
     }
 }

@@ -63,7 +63,7 @@ counters! {
     delivered_bytes,
     /// Unfinished messages given up.
     abandoned,
-    /// Messages that the application did not accept, or not in time.
+    /// Messages that the application did not accept, or not in time, or was not asked about because too many waited.
     refused,
     /// Rules broken by peers.
     offences,
