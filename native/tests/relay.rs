@@ -4,7 +4,7 @@ mod common;
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::{TcpListener, TcpStream},
 };
 
@@ -162,12 +162,26 @@ fn clients_that_are_slow_with_their_heads_are_cut_off_and_bother_nobody() {
         })
         .collect();
     let metrics = relay.get("/metrics");
-    assert!(metrics.text().contains("\nbraidcast_http_connections 301\n"), "{}", metrics.text());
+    let open = |text: &str| {
+        text.lines().find_map(|line| line.strip_prefix("braidcast_http_connections ")?.parse().ok())
+    };
+    let open: usize = open(metrics.text()).expect("it is counted");
+    // On a busy machine the first may have had their time meanwhile.
+    let lingering = slow.iter().filter(|stream| lingers(stream)).count();
+    assert!((lingering + 1..=301).contains(&open), "{open} open, {lingering} linger");
     for mut stream in slow {
         let mut said = Vec::new();
         stream.read_to_end(&mut said).unwrap();
         assert!(!String::from_utf8(said).unwrap().contains("200"));
     }
+}
+
+/// Whether the other side has neither said anything nor closed.
+fn lingers(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let seen = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    seen.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 #[test]
