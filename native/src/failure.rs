@@ -18,6 +18,12 @@ pub(crate) enum Failure {
         "no member of topic {topic:?} took the message in {timeout_secs} s: {why}; wait longer for a member with --timeout"
     )]
     NoMember { topic: String, timeout_secs: u64, why: String },
+    /// Whoever was offered the message left before having it.
+    #[error(
+        "all who subscribed to topic {topic:?} left before they had the message, and nobody else took it in {timeout_secs} s: \
+         wait longer with --timeout"
+    )]
+    Deserted { topic: String, timeout_secs: u64 },
     /// No relay answered.
     #[error("cannot reach {relays}: {reason}; is `braidcast relay` running there? Name another with --relay")]
     Unreachable { relays: String, reason: String },
@@ -34,7 +40,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Nobody { .. } | Self::NoMember { .. } => 3,
+            Self::Nobody { .. } | Self::NoMember { .. } | Self::Deserted { .. } => 3,
             Self::Unreachable { .. } => 4,
         }
     }

@@ -4,9 +4,12 @@ mod common;
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    iter,
+    net::{Shutdown, TcpListener, TcpStream},
     path::Path,
     process::{Output, Stdio},
+    thread,
 };
 
 use common::{Background, Relay, braidcast, stderr, stdout};
@@ -182,6 +185,55 @@ fn a_subscriber_ends_quietly_with_its_reader() {
     publish("pipe", &relay.url(), &["--text", "nobody reads this"]);
     let done = child.wait_with_output().unwrap();
     assert!(done.status.success() && stderr(&done).is_empty(), "{}", stderr(&done));
+}
+
+#[test]
+fn a_message_whose_only_taker_leaves_goes_to_who_comes_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(dir.path(), &[]);
+    let line = line(&relay, iter::once(200_000).chain(iter::repeat(u64::MAX)));
+    let receiver = subscriber("line", &relay.url(), &["--output", "json"]);
+    let source = dir.path().join("noise.bin");
+    fs::write(&source, noise(1 << 20)).unwrap();
+    let sent = publish("line", &line, &["--file", source.to_str().unwrap(), "--timeout", "60"]);
+    assert!(stderr(&sent).contains("all subscribers left before they had the message"), "{}", stderr(&sent));
+    assert_eq!(receiver.json()["bytes"], 1 << 20);
+}
+
+#[test]
+fn a_message_whose_takers_all_leave_is_exit_code_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(dir.path(), &[]);
+    let line = line(&relay, iter::once(200_000));
+    let _receiver = subscriber("line", &relay.url(), &["--output", "json"]);
+    let source = dir.path().join("noise.bin");
+    fs::write(&source, noise(1 << 20)).unwrap();
+    let args = ["publish", "line", "--relay", &line, "--file", source.to_str().unwrap(), "--timeout", "5"];
+    let alone = braidcast().args(args).output().unwrap();
+    let said = stderr(&alone);
+    assert_eq!(alone.status.code(), Some(3), "{said}");
+    assert!(said.lines().last().unwrap().contains("left before they had the message"), "{said}");
+}
+
+/// An address of a relay where each connection breaks after so many bytes to it, and after the last nobody answers.
+fn line(relay: &Relay, limits: impl Iterator<Item = u64> + Send + 'static) -> String {
+    let (host, id) = relay.address("tcp").split_once("/p2p/").unwrap();
+    let far = format!("127.0.0.1:{}", host.rsplit('/').next().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{}/p2p/{id}", listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        for limit in limits {
+            let (near, far) = (listener.accept().unwrap().0, TcpStream::connect(&far).unwrap());
+            let (mut from, mut to) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut from, &mut to));
+            thread::spawn(move || {
+                let _ = io::copy(&mut (&near).take(limit), &mut &far);
+                let _ = near.shutdown(Shutdown::Both);
+                let _ = far.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    address
 }
 
 /// Bytes that do not compress and are the same at each run.

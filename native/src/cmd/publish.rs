@@ -1,6 +1,7 @@
 //! `braidcast publish`
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, IsTerminal as _, Read as _},
     path::{Path, PathBuf},
@@ -9,7 +10,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use braidcast_net::{Content, Divide, Event, Events, Node, PublishError, PublishFailed, Published, Topic};
+use braidcast_net::{
+    Content, Divide, Event, Events, Node, PeerId, PeerInfo, PublishError, PublishFailed, Published, Topic,
+};
 use serde_json::json;
 
 use crate::{
@@ -164,8 +167,17 @@ struct Sent {
 }
 
 async fn send(args: &Args, node: &Node, mut events: Events, content: Content) -> anyhow::Result<Sent> {
-    let mut attempt =
-        Attempt { args, node, content, published: None, connected: false, reason: None, outsider: None };
+    let mut attempt = Attempt {
+        args,
+        node,
+        content,
+        published: None,
+        connected: false,
+        reason: None,
+        outsider: None,
+        audience: BTreeSet::new(),
+        is_deserted: false,
+    };
     let timeout = tokio::time::sleep(Duration::from_secs(args.timeout));
     let mut timeout = std::pin::pin!(timeout);
     let mut retry = tokio::time::interval(RETRY);
@@ -193,6 +205,10 @@ struct Attempt<'a> {
     reason: Option<String>,
     /// Who might have taken it, and why not.
     outsider: Option<String>,
+    /// To whom it was offered, without those who left.
+    audience: BTreeSet<PeerId>,
+    /// All left to whom it was offered before.
+    is_deserted: bool,
 }
 
 impl Attempt<'_> {
@@ -200,6 +216,11 @@ impl Attempt<'_> {
         match event {
             Event::RelayConnected { .. } => self.connected = true,
             Event::Joined { topic, .. } if topic == self.args.topic => self.publish().await?,
+            Event::Left { peer, topic } if topic == self.args.topic && self.is_alone_without(peer) => {
+                // Nobody has all of it: it is published again to who comes next.
+                tracing::warn!("all subscribers left before they had the message");
+                (self.published, self.is_deserted) = (None, true);
+            }
             Event::Outsider { peer, why, .. } => {
                 let said = self.args.part.outsider(&self.args.topic, peer, why);
                 tracing::info!("{said}");
@@ -228,11 +249,22 @@ impl Attempt<'_> {
             return Ok(());
         }
         match self.node.publish(self.args.topic.clone(), self.content.clone()).await {
-            Ok(published) => self.published = Some(published),
+            Ok(published) => {
+                self.published = Some(published);
+                let takes_part = |peer: &PeerInfo| peer.topics.contains(&self.args.topic);
+                let peers = self.node.peers().await?;
+                self.audience = peers.into_iter().filter(takes_part).map(|peer| peer.id).collect();
+            }
             Err(PublishFailed::Refused(PublishError::NoPeers { .. } | PublishError::NoMembers { .. })) => {}
             Err(failed) => return Err(failed.into()),
         }
         Ok(())
+    }
+
+    /// Whether nobody is left of those to whom it was offered.
+    fn is_alone_without(&mut self, peer: PeerId) -> bool {
+        self.audience.remove(&peer);
+        self.published.is_some() && self.audience.is_empty()
     }
 
     fn give_up(&self) -> anyhow::Error {
@@ -243,6 +275,9 @@ impl Attempt<'_> {
                  --timeout",
                 peers(offered)
             ),
+            None if self.is_deserted => {
+                Failure::Deserted { topic: self.args.topic.to_string(), timeout_secs: secs }.into()
+            }
             None if self.connected => {
                 let topic = self.args.topic.to_string();
                 match self.outsider.clone() {
