@@ -24,6 +24,9 @@ pub(crate) enum Failure {
          wait longer with --timeout"
     )]
     Deserted { topic: String, timeout_secs: u64 },
+    /// The topic is closed, and we came without a key.
+    #[error("nobody took the message: {why}")]
+    Closed { why: String },
     /// No relay answered.
     #[error("cannot reach {relays}: {reason}; is `braidcast relay` running there? Name another with --relay")]
     Unreachable { relays: String, reason: String },
@@ -40,7 +43,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Nobody { .. } | Self::NoMember { .. } | Self::Deserted { .. } => 3,
+            Self::Nobody { .. } | Self::NoMember { .. } | Self::Deserted { .. } | Self::Closed { .. } => 3,
             Self::Unreachable { .. } => 4,
         }
     }

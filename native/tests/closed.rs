@@ -55,6 +55,18 @@ fn members_meet_through_a_relay_that_is_none_and_a_stranger_is_told_why_not() {
 }
 
 #[test]
+fn who_publishes_without_the_key_is_told_that_it_takes_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, _) = key(dir.path(), "room.key");
+    let relay = Relay::start(&dir.path().join("relay"), &[]);
+    let _member = subscriber(&relay.url(), &["--mode", "closed", "--key-file", &path]);
+    let refused = publish(&relay.url(), &["--timeout", "60"]);
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("get the key and use --mode closed --key-file FILE"), "{said}");
+}
+
+#[test]
 fn a_relay_with_the_key_carries() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _) = key(dir.path(), "room.key");

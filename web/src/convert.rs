@@ -176,7 +176,9 @@ impl From<PublishFailed> for Failure {
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         match error {
-            PublishError::NoPeers { .. } | PublishError::NoMembers { .. } => Self::new("NO_PEERS", error),
+            PublishError::NoPeers { .. } | PublishError::NoMembers { .. } | PublishError::NoKey { .. } => {
+                Self::new("NO_PEERS", error)
+            }
             PublishError::NotSubscribed { .. } => Self::new("INVALID", error),
             PublishError::TooLong { len, limit } => {
                 Self { size: Some(len), limit: Some(limit), ..Self::new("TOO_LARGE", error) }

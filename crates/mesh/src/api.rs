@@ -275,6 +275,16 @@ pub enum PublishError {
         /// Connected peers that subscribe and are no members.
         outsiders: usize,
     },
+    /// The topic is open here and closed to every subscriber that is connected: each has asked us to prove that we are a
+    /// member.
+    #[error(
+        "topic {topic:?} is closed to this node: its subscribers take messages of members only; get the key from one and \
+         configure the topic with it"
+    )]
+    NoKey {
+        /// The topic.
+        topic: Topic,
+    },
     /// The topic is closed, and we do not subscribe.
     #[error(
         "topic {topic:?} is closed: subscribe before you publish, only subscribers prove that they are members"

@@ -99,7 +99,7 @@ impl Mesh {
 
     /// Checks a manifest that is new to us, and the hashes or the payload that came with it, which it unpacks.
     fn accept(
-        &self,
+        &mut self,
         peer: PeerId,
         frame: &frame::Manifest,
         now: Time,
@@ -108,6 +108,7 @@ impl Mesh {
         if !self.overlay.is_subscribed(&manifest.topic) {
             return Err(Offence::minor("message of a topic that we do not subscribe to"));
         }
+        self.challenge_sender(peer, &manifest.topic);
         if !self.is_admitted(peer, &manifest.topic) {
             return Err(OUTSIDER);
         }

@@ -102,6 +102,49 @@ fn who_has_no_key_is_told_so_by_the_first_challenge() {
 }
 
 #[test]
+fn who_publishes_without_a_key_is_told_that_it_takes_one() {
+    let (mut one, mut two) = (member(1, 7), Node::new(2));
+    let (_, of_two) = meet(&mut one, &mut two);
+    assert!(!of_two.contains(&outsider(1, Divide::NoKey)), "it does not concern us yet");
+    two.publish(b"hello");
+    let of_one: Vec<Said> = two.pull(1).into_iter().flat_map(|frame| one.receive_frame(2, frame)).collect();
+    assert!(of_one.contains(&outsider(2, Divide::NoProof)), "{of_one:?}");
+    let of_two: Vec<Said> = frames(&of_one, 2).into_iter().flat_map(|body| two.receive(1, body)).collect();
+    assert!(of_two.contains(&outsider(1, Divide::NoKey)), "{of_two:?}");
+    let error = PublishError::NoKey { topic: topic() };
+    assert!(two.publish(b"hello").contains(&Output::Event(Event::Refused { ticket: 9, error })));
+    two.handle(Input::Command(Command::Configure(topic(), params(7))));
+    two.subscribe();
+    meet(&mut one, &mut two);
+    assert_eq!(one.mesh.neighbours(&topic()).collect::<Vec<_>>(), [peer(2)], "with the key it takes part");
+}
+
+#[test]
+fn a_relay_without_a_key_tells_who_publishes_that_all_others_hold_one() {
+    let (mut one, mut three) = (member(1, 7), Node::new(3));
+    let mut two = Node::with(2, Config { is_discreet: true, ..Config::default() });
+    two.subscribe();
+    two.connect(1);
+    two.connect(3);
+    one.connect(2);
+    three.connect(2);
+    two.receive(3, Body::Seek(frame::Seek { topics: vec!["t".into()] }));
+    three.receive(2, subscriptions(&["t"], &[]));
+    let hear = |three: &mut Node, two: &mut Node| {
+        three.tick(Duration::from_secs(1));
+        three.publish(b"hello");
+        let said: Vec<Said> =
+            three.pull(2).into_iter().flat_map(|frame| two.receive_frame(3, frame)).collect();
+        frames(&said, 3).into_iter().flat_map(|body| three.receive(2, body)).collect::<Vec<_>>()
+    };
+    assert_eq!(hear(&mut three, &mut two), [], "there is nobody yet");
+    two.receive(1, subscriptions(&["t"], &[]));
+    let asked = frames(&one.receive(2, subscriptions(&["t"], &[])), 2);
+    asked.into_iter().for_each(|body| drop(two.receive(1, body)));
+    assert_eq!(hear(&mut three, &mut two), [outsider(2, Divide::NoKey)]);
+}
+
+#[test]
 fn to_publish_in_a_closed_topic_takes_a_subscription() {
     let mut node = Node::with(1, Config { topic: params(7), ..Config::default() });
     let error = PublishError::NotSubscribed { topic: topic() };

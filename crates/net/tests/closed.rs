@@ -79,8 +79,8 @@ async fn members_hear_each_other_and_strangers_nothing() {
     }
     let refused = PublishFailed::Refused(PublishError::NoMembers { topic: topic(), outsiders: 1 });
     assert_eq!(publish(&eve, b"let me in").await, Err(refused));
-    // Tom takes it for an open topic, and his word for one; nobody else does.
-    publish(&tom, b"let me in").await.expect("taken");
+    let refused = PublishFailed::Refused(PublishError::NoKey { topic: topic() });
+    assert_eq!(publish(&tom, b"let me in").await, Err(refused));
     publish(&bob, b"the last").await.expect("taken");
     hears(&mut hub_events, b"the last").await;
     hears(&mut ada_events, b"the last").await;

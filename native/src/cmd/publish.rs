@@ -205,7 +205,7 @@ struct Attempt<'a> {
     reason: Option<String>,
     /// Who might have taken it, and why not.
     outsider: Option<String>,
-    /// To whom it was offered, without those who left.
+    /// To whom it was offered, without those who left or take it from members only.
     audience: BTreeSet<PeerId>,
     /// All left to whom it was offered before.
     is_deserted: bool,
@@ -224,6 +224,9 @@ impl Attempt<'_> {
             Event::Outsider { peer, why, .. } => {
                 let said = self.args.part.outsider(&self.args.topic, peer, why);
                 tracing::info!("{said}");
+                if why == Divide::NoKey && self.is_alone_without(peer) {
+                    return Err(Failure::Closed { why: said }.into());
+                }
                 // A key that is wrong says more than a relay without one.
                 if why != Divide::NoProof || self.outsider.is_none() {
                     self.outsider = Some(said);

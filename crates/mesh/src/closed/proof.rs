@@ -10,6 +10,7 @@ use crate::{
     link::Link,
     mesh::Mesh,
     params::{Mode, Secret},
+    transfer::Transfer,
 };
 
 impl Mesh {
@@ -38,13 +39,33 @@ impl Mesh {
         self.send(peer, Body::Challenge(evidence(topic, &nonce)));
     }
 
+    /// Asks the sender of a message once, to let it know that it takes a key to be heard: one that never said that it
+    /// subscribes, so that nobody asked it, or one that has only us, a relay, and members behind us.
+    pub(crate) fn challenge_sender(&mut self, peer: PeerId, topic: &Topic) {
+        let is_asked = match self.is_admitted(peer, topic) {
+            false => self.links.get(&peer).is_some_and(|link| link.topics.contains(topic)),
+            true => !self.is_dead_end(peer, topic),
+        };
+        if !is_asked && self.tell_outsider(peer, topic, Divide::NoProof) {
+            self.challenge(peer, topic);
+        }
+    }
+
+    /// Whether we are a relay, and all to whom we could pass on what `peer` says take it from members only.
+    fn is_dead_end(&self, peer: PeerId, topic: &Topic) -> bool {
+        let mut others = self.overlay.subscribers(topic).filter(|&other| other != peer).peekable();
+        self.config.is_discreet
+            && others.peek().is_some()
+            && others.all(|other| self.shuts_us_out(other, topic))
+    }
+
     pub(crate) fn on_challenge(&mut self, peer: PeerId, frame: &frame::Evidence) -> Result<(), Offence> {
         let (topic, nonce) = read(frame)?;
-        if !self.overlay.is_subscribed(&topic) {
+        if !self.speaks_in(&topic) {
             return Ok(());
         }
         match &self.params.of(&topic).mode {
-            Mode::Open => self.tell_outsider(peer, &topic, Divide::NoKey),
+            Mode::Open => _ = self.tell_outsider(peer, &topic, Divide::NoKey),
             Mode::Closed { secret } => {
                 let proof = mac(secret, self.identity.peer_id(), peer, &nonce, &topic);
                 self.send(peer, Body::Proof(evidence(&topic, proof.as_bytes())));
@@ -95,14 +116,27 @@ impl Mesh {
 }
 
 impl Mesh {
-    /// Tells the application why a peer takes no part, once.
-    pub(crate) fn tell_outsider(&mut self, peer: PeerId, topic: &Topic, why: Divide) {
-        let Some(link) = self.links.get_mut(&peer).filter(|_| self.overlay.is_subscribed(topic)) else {
-            return;
-        };
-        if link.told.insert((topic.clone(), why)) {
+    /// Tells the application why a peer takes no part, once. True when it had not been told.
+    pub(crate) fn tell_outsider(&mut self, peer: PeerId, topic: &Topic, why: Divide) -> bool {
+        let is_concerned = self.speaks_in(topic);
+        let Some(link) = self.links.get_mut(&peer).filter(|_| is_concerned) else { return false };
+        let is_news = link.told.insert((topic.clone(), why));
+        if is_news {
             self.outbox.event(Event::Outsider { peer, topic: topic.clone(), why });
         }
+        is_news
+    }
+
+    /// Whether we subscribe to a topic or have published to it of late.
+    fn speaks_in(&self, topic: &Topic) -> bool {
+        let is_ours = |transfer: &Transfer| transfer.is_ours && transfer.manifest.topic == *topic;
+        self.overlay.is_subscribed(topic) || self.transfers.values().any(is_ours)
+    }
+
+    /// Whether a subscriber has let us know that it takes messages of members only, and we have no key.
+    pub(crate) fn shuts_us_out(&self, peer: PeerId, topic: &Topic) -> bool {
+        let has_told = |link: &Link| link.told.contains(&(topic.clone(), Divide::NoKey));
+        self.params.of(topic).mode == Mode::Open && self.links.get(&peer).is_some_and(has_told)
     }
 
     /// Why nobody would get a message of ours.

@@ -45,9 +45,13 @@ impl Mesh {
         if self.encodes.len() >= ENCODES {
             return Err(PublishError::Busy { len: self.encodes.len(), limit: ENCODES });
         }
-        match self.overlay.subscribers(&publish.topic).next() {
+        let topic = &publish.topic;
+        let mut takers = self.overlay.subscribers(topic).filter(|&peer| !self.shuts_us_out(peer, topic));
+        let has_subscribers = self.overlay.subscribers(topic).next().is_some();
+        match takers.next() {
             Some(_) => Ok(()),
-            None => Err(self.nobody(&publish.topic)),
+            None if has_subscribers => Err(PublishError::NoKey { topic: topic.clone() }),
+            None => Err(self.nobody(topic)),
         }
     }
 
