@@ -92,6 +92,8 @@ pub(crate) struct Neighbour {
     hashes: Vec<bool>,
     /// Pieces that it asked for: generation, index.
     wants: VecDeque<(usize, u8)>,
+    /// Bytes of pieces that went to it without its asking.
+    unasked_bytes: usize,
     /// Pieces that it sent us, of use or not.
     pub(crate) given: u32,
     /// Requests for pieces that it let run out.
@@ -266,6 +268,7 @@ impl Transfer {
 
     /// Notes that a frame goes to `peer` now.
     pub(crate) fn on_sent(&mut self, peer: PeerId, next: Next) {
+        let piece_len = self.generations.first().map_or(0, |pieces| pieces.generation.shape.piece_len());
         let neighbour = self.neighbour(peer);
         match next {
             Next::Manifest => {
@@ -277,7 +280,10 @@ impl Transfer {
             Next::Hashes { generation } => neighbour.hashes[generation] = true,
             Next::Shard { generation } => neighbour.accounts[generation].sent += 1,
             Next::Piece { generation, piece } => {
-                neighbour.wants.retain(|&want| want != (generation, piece));
+                match neighbour.wants.iter().position(|&want| want == (generation, piece)) {
+                    Some(at) => _ = neighbour.wants.remove(at),
+                    None => neighbour.unasked_bytes += piece_len,
+                }
                 let is_new = neighbour.sent[generation].insert(piece);
                 if is_new && !neighbour.announced[generation].contains(piece) {
                     self.generations[generation].copies[usize::from(piece)] += 1;
@@ -332,7 +338,7 @@ impl Transfer {
     fn unasked(&self, neighbour: &Neighbour, lane: Option<Lane>, is_crowded: bool) -> Option<(usize, u8)> {
         let lane = match neighbour.push {
             Push::Nothing => return None,
-            Push::Lane if neighbour.is_paused => return None,
+            Push::Lane if neighbour.is_paused || neighbour.unasked_bytes >= PUSH_MAX => return None,
             Push::Lane => Some(lane?),
             Push::All => None,
         };
@@ -485,5 +491,8 @@ impl Pieces {
 /// What was pushed is there so much later; and when nothing came for so long, everything may be asked for. After simulations:
 /// twice as much is as good.
 const PUSH_TAIL: Duration = Duration::from_millis(200);
+/// Most bytes of a message that a neighbour is pushed from its lane: over a long link, a fast sender would have filled the
+/// receiver's downlink with what others send too, before it is told to pause. Measured: `docs/decisions/020`.
+const PUSH_MAX: usize = 512 * 1024;
 /// Payloads longer than this are asked for once enough came unasked: `docs/decisions`, "push budget".
 const PAUSE_ABOVE: usize = 256 * 1024;
