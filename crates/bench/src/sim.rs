@@ -61,7 +61,7 @@ pub(crate) struct Args {
     /// Of the report: networks of 40 nodes, into the folder of kept runs.
     #[arg(long)]
     quick: bool,
-    /// Of the report: five seeds instead of three, and sybil attacks on 1,000 nodes instead of 200.
+    /// Of the report: sybil attacks on 1,000 nodes instead of 200.
     #[arg(long, conflicts_with = "quick")]
     full: bool,
     /// Of validate: write what it prints to docs/lab/validation.md too.
