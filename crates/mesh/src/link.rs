@@ -200,7 +200,7 @@ impl Service {
         self.last_at = now;
     }
 
-    /// It has never served anything.
+    /// It has never answered a request.
     pub(crate) fn is_unproven(&self) -> bool {
         self.shortest_us == u64::MAX
     }

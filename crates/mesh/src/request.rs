@@ -124,22 +124,26 @@ impl Mesh {
             return self.expire_shards(id, now);
         }
         let is_late = |ask: &Ask| ask.deadline <= now;
-        let late: Vec<(PeerId, Ask)> = transfer
+        let lost: Vec<(PeerId, Ask)> = transfer
             .neighbours
             .iter()
             .flat_map(|(&peer, neighbour)| {
                 // Of who has never served anything, nothing more is expected then.
-                let is_unproven = self.links.get(&peer).is_some_and(|link| link.service.is_unproven());
-                let is_lost = is_unproven && neighbour.asks.iter().any(is_late);
-                neighbour.asks.iter().filter(move |ask| is_lost || is_late(ask)).map(move |&ask| (peer, ask))
+                let is_unproven =
+                    self.links.get(&peer).is_some_and(|link| neighbour.is_unproven(&link.service));
+                let are_all = is_unproven && neighbour.asks.iter().any(is_late);
+                neighbour.asks.iter().filter(move |ask| are_all || is_late(ask)).map(move |&ask| (peer, ask))
             })
             .collect();
-        for &(peer, ask) in &late {
+        for (peer, ask) in lost {
             transfer.settle(ask.generation, ask.piece);
             let piece_len = transfer.generations[ask.generation].generation.shape.piece_len();
-            if let Some(link) = self.links.get_mut(&peer) {
-                link.service.on_late(now, ask.at, piece_len);
+            let Some(link) = self.links.get_mut(&peer) else { continue };
+            if !is_late(&ask) {
+                link.service.on_settled(piece_len);
+                continue;
             }
+            link.service.on_late(now, ask.at, piece_len);
             let neighbour = transfer.neighbour(peer);
             neighbour.late += 1;
             self.outbox.trace(Trace::Expired { from: peer });
@@ -167,8 +171,8 @@ impl Mesh {
 }
 
 /// The neighbour that will serve soonest among those that have something missing, and the rarest piece that it has. Who
-/// let requests run out is asked for what nobody else has. What is `pushed` need not be asked for. With `only_idle`,
-/// of neighbours that nothing is expected of.
+/// let requests run out is asked only when nobody else has anything that is missing. What is `pushed` need not be asked
+/// for. With `only_idle`, of neighbours that nothing is expected of.
 fn choose(
     transfer: &Transfer,
     generation: usize,
@@ -209,12 +213,13 @@ fn ask(
     let piece_len = pieces.generation.shape.piece_len();
     pieces.outstanding.insert(piece);
     let Some(link) = links.get_mut(&peer) else { return };
+    let neighbour = transfer.neighbour(peer);
     let grace = if piece_len > LONG_PIECE { LONG_GRACE } else { GRACE };
     let expected = link.service.expected(piece_len);
-    let patience = if link.service.is_unproven() { expected.as_micros() / 5 } else { expected.as_micros() };
-    let deadline = now + expected + Duration::from_micros(patience) + grace;
+    let percent = if neighbour.is_unproven(&link.service) { 120 } else { 200 };
+    let deadline = now + Duration::from_micros(expected.as_micros() * percent / 100) + grace;
     link.service.on_asked(piece_len);
-    transfer.neighbour(peer).asks.push_back(Ask { generation, piece, at: now, deadline, is_excused: false });
+    neighbour.asks.push_back(Ask { generation, piece, at: now, deadline, is_excused: false });
 }
 
 /// One piece in so many is asked for beyond K, of neighbours from which nothing is expected: any K pieces decode, and the
@@ -222,7 +227,8 @@ fn ask(
 const SPARE: usize = 16;
 /// Requests for pieces of one message that count against a peer. Guess.
 pub(crate) const LATE_PER_MESSAGE: u32 = 2;
-/// Added to twice the time expected, or 1.2 times of who has never served anything (`docs/decisions/021`). 30 ms were enough in simulation for links of known round trip.
+/// Added to twice the time expected, or to 1.2 times for who has never served anything (`docs/decisions/021`). 30 ms were
+/// enough in simulation for links of known round trip.
 pub(crate) const GRACE: Duration = Duration::from_millis(30);
 /// The same for pieces longer than this: what waits at the sender takes longer. From the same simulations.
 const LONG_GRACE: Duration = Duration::from_millis(100);

@@ -15,6 +15,7 @@ use crate::{
         span::{Account, Span},
     },
     lane::{Lane, Reach},
+    link::Service,
     manifest::{Generation, Manifest, PieceHashes},
     piece_set::PieceSet,
 };
@@ -92,8 +93,8 @@ pub(crate) struct Neighbour {
     hashes: Vec<bool>,
     /// Pieces that it asked for: generation, index.
     wants: VecDeque<(usize, u8)>,
-    /// Bytes of pieces that went to it without its asking.
-    unasked_bytes: usize,
+    /// Bytes of pieces that went to it because they are in its lane.
+    pushed_bytes: usize,
     /// Pieces that it sent us, of use or not.
     pub(crate) given: u32,
     /// Requests for pieces that it let run out.
@@ -268,7 +269,10 @@ impl Transfer {
 
     /// Notes that a frame goes to `peer` now.
     pub(crate) fn on_sent(&mut self, peer: PeerId, next: Next) {
-        let piece_len = self.generations.first().map_or(0, |pieces| pieces.generation.shape.piece_len());
+        let pushed_bytes = match next {
+            Next::Piece { generation, .. } => self.generations[generation].generation.shape.piece_len(),
+            _ => 0,
+        };
         let neighbour = self.neighbour(peer);
         match next {
             Next::Manifest => {
@@ -282,7 +286,8 @@ impl Transfer {
             Next::Piece { generation, piece } => {
                 match neighbour.wants.iter().position(|&want| want == (generation, piece)) {
                     Some(at) => _ = neighbour.wants.remove(at),
-                    None => neighbour.unasked_bytes += piece_len,
+                    None if neighbour.push == Push::Lane => neighbour.pushed_bytes += pushed_bytes,
+                    None => {}
                 }
                 let is_new = neighbour.sent[generation].insert(piece);
                 if is_new && !neighbour.announced[generation].contains(piece) {
@@ -338,7 +343,7 @@ impl Transfer {
     fn unasked(&self, neighbour: &Neighbour, lane: Option<Lane>, is_crowded: bool) -> Option<(usize, u8)> {
         let lane = match neighbour.push {
             Push::Nothing => return None,
-            Push::Lane if neighbour.is_paused || neighbour.unasked_bytes >= PUSH_MAX => return None,
+            Push::Lane if neighbour.is_paused || neighbour.pushed_bytes >= PUSH_MAX => return None,
             Push::Lane => Some(lane?),
             Push::All => None,
         };
@@ -410,7 +415,7 @@ impl Transfer {
         neighbour.has_forgotten = true;
         neighbour.announced.fill(PieceSet::default());
         let asks = core::mem::take(&mut neighbour.asks);
-        // Who announces once more and forgets once more is asked last.
+        // Who forgets what it was asked for is asked last.
         neighbour.late += u32::from(!asks.is_empty());
         asks.iter().for_each(|ask| self.generations[ask.generation].outstanding.remove(ask.piece));
         asks
@@ -440,6 +445,11 @@ impl Transfer {
 }
 
 impl Neighbour {
+    /// It sent nothing of the message, nor has it answered a request before.
+    pub(crate) fn is_unproven(&self, service: &Service) -> bool {
+        self.given == 0 && service.is_unproven()
+    }
+
     /// It lets requests run out twice as often as it sends anything.
     pub(crate) fn is_silent(&self) -> bool {
         self.late > 2 * self.given
