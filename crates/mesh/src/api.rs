@@ -186,7 +186,7 @@ pub enum Event {
         topic: Topic,
     },
     /// `peer` and we take no part in a closed topic together: nothing of the topic goes to it or is taken from it. Told once
-    /// per link and cause; introductions and signalling go on.
+    /// per link and cause, and again when the peer has left the topic and comes back; introductions and signalling go on.
     Outsider {
         /// Who.
         peer: PeerId,

@@ -80,6 +80,11 @@ impl Overlay {
         self.topics.get(topic).is_some_and(|mesh| mesh.is_subscribed)
     }
 
+    /// Whether we subscribe to a topic or published to it of late.
+    pub(crate) fn speaks_in(&self, topic: &Topic) -> bool {
+        self.topics.contains_key(topic)
+    }
+
     /// Our topics, in order.
     pub(crate) fn subscriptions(&self) -> impl Iterator<Item = &Topic> {
         self.topics.iter().filter(|(_, mesh)| mesh.is_subscribed).map(|(topic, _)| topic)

@@ -144,6 +144,42 @@ fn a_relay_without_a_key_tells_who_publishes_that_all_others_hold_one() {
     assert_eq!(hear(&mut three, &mut two), [outsider(2, Divide::NoKey)]);
 }
 
+/// True when node 3 sends a message of its own to `to`.
+fn publishes_to(three: &mut Node, to: u8) -> bool {
+    three.publish(b"hello");
+    !three.pull(to).is_empty()
+}
+
+#[test]
+fn who_has_no_key_publishes_to_who_comes_later() {
+    let challenge = || Body::Challenge(frame::Evidence { topic: "t".into(), bytes: vec![5; 32].into() });
+    for is_relay in [false, true] {
+        let mut three = Node::new(3);
+        three.connect(2);
+        if is_relay {
+            three.mesh.set_last_resort(peer(2));
+        }
+        three.receive(2, subscriptions(&["t"], &[]));
+        assert!(publishes_to(&mut three, 2));
+        assert_eq!(three.receive(2, challenge()), [outsider(2, Divide::NoKey)]);
+        assert_eq!(three.receive(2, challenge()), [], "told once");
+        let said = three.publish(b"hello");
+        let error = PublishError::NoKey { topic: topic() };
+        let seek = send(2, Body::Seek(frame::Seek { topics: vec!["t".into()] }));
+        assert_eq!(said, [seek, Output::Event(Event::Refused { ticket: 9, error })]);
+        // Who is behind a relay may have changed.
+        assert_eq!(publishes_to(&mut three, 2), is_relay);
+        three.connect(4);
+        three.receive(4, subscriptions(&["t"], &[]));
+        assert!(publishes_to(&mut three, 4) && three.pull(2).is_empty() != is_relay);
+        three.handle(Input::Disconnected { peer: peer(4) });
+        // Who comes back may have become open.
+        three.receive(2, subscriptions(&[], &["t"]));
+        three.receive(2, subscriptions(&["t"], &[]));
+        assert!(publishes_to(&mut three, 2));
+    }
+}
+
 #[test]
 fn to_publish_in_a_closed_topic_takes_a_subscription() {
     let mut node = Node::with(1, Config { topic: params(7), ..Config::default() });

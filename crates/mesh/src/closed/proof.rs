@@ -10,7 +10,6 @@ use crate::{
     link::Link,
     mesh::Mesh,
     params::{Mode, Secret},
-    transfer::Transfer,
 };
 
 impl Mesh {
@@ -53,15 +52,16 @@ impl Mesh {
 
     /// Whether we are a relay, and all to whom we could pass on what `peer` says take it from members only.
     fn is_dead_end(&self, peer: PeerId, topic: &Topic) -> bool {
+        if !self.config.is_discreet {
+            return false;
+        }
         let mut others = self.overlay.subscribers(topic).filter(|&other| other != peer).peekable();
-        self.config.is_discreet
-            && others.peek().is_some()
-            && others.all(|other| self.shuts_us_out(other, topic))
+        others.peek().is_some() && others.all(|other| self.shuts_us_out(other, topic))
     }
 
     pub(crate) fn on_challenge(&mut self, peer: PeerId, frame: &frame::Evidence) -> Result<(), Offence> {
         let (topic, nonce) = read(frame)?;
-        if !self.speaks_in(&topic) {
+        if !self.overlay.speaks_in(&topic) {
             return Ok(());
         }
         match &self.params.of(&topic).mode {
@@ -118,7 +118,7 @@ impl Mesh {
 impl Mesh {
     /// Tells the application why a peer takes no part, once. True when it had not been told.
     pub(crate) fn tell_outsider(&mut self, peer: PeerId, topic: &Topic, why: Divide) -> bool {
-        let is_concerned = self.speaks_in(topic);
+        let is_concerned = self.overlay.speaks_in(topic);
         let Some(link) = self.links.get_mut(&peer).filter(|_| is_concerned) else { return false };
         let is_news = link.told.insert((topic.clone(), why));
         if is_news {
@@ -127,22 +127,25 @@ impl Mesh {
         is_news
     }
 
-    /// Whether we subscribe to a topic or have published to it of late.
-    fn speaks_in(&self, topic: &Topic) -> bool {
-        let is_ours = |transfer: &Transfer| transfer.is_ours && transfer.manifest.topic == *topic;
-        self.overlay.is_subscribed(topic) || self.transfers.values().any(is_ours)
-    }
-
     /// Whether a subscriber has let us know that it takes messages of members only, and we have no key.
     pub(crate) fn shuts_us_out(&self, peer: PeerId, topic: &Topic) -> bool {
         let has_told = |link: &Link| link.told.contains(&(topic.clone(), Divide::NoKey));
         self.params.of(topic).mode == Mode::Open && self.links.get(&peer).is_some_and(has_told)
     }
 
+    /// A message was refused to the application. If a relay shut us out, that is of those behind it, who change: the next
+    /// message goes to it.
+    pub(crate) fn forgive_relays(&mut self, topic: &Topic) {
+        for (_, link) in self.links.iter_mut().filter(|(peer, _)| self.overlay.is_last_resort(**peer)) {
+            link.told.remove(&(topic.clone(), Divide::NoKey));
+        }
+    }
+
     /// Why nobody would get a message of ours.
     pub(crate) fn nobody(&self, topic: &Topic) -> PublishError {
         let topic = topic.clone();
         match self.params.of(&topic).mode {
+            Mode::Open if self.overlay.subscribers(&topic).next().is_some() => PublishError::NoKey { topic },
             Mode::Open => PublishError::NoPeers { topic },
             Mode::Closed { .. } if !self.overlay.is_subscribed(&topic) => {
                 PublishError::NotSubscribed { topic }

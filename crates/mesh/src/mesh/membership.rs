@@ -100,6 +100,7 @@ impl Mesh {
             let link = self.links.get_mut(&peer);
             if let Some(link) = link.filter(|link| link.topics.contains(&topic)) {
                 link.topics.remove(&topic);
+                link.told.retain(|(of, _)| *of != topic);
                 // It may publish there all the same.
                 link.sought.insert(topic.clone());
                 let was_member = link.members.remove(&topic) || self.params.of(&topic).mode == Mode::Open;

@@ -20,10 +20,11 @@ impl Mesh {
                 self.encodes.push_back(Encode::new(publish, params));
             }
             Err(error) => {
-                if let PublishError::NoPeers { topic } = &error {
+                if let PublishError::NoPeers { topic } | PublishError::NoKey { topic } = &error {
                     // Some tell only who asks: the next try may find them.
                     let topics = alloc::vec![topic.as_str().into()];
                     self.tell_all(&Body::Seek(frame::Seek { topics }));
+                    self.forgive_relays(topic);
                 }
                 self.outbox.event(Event::Refused { ticket, error });
             }
@@ -47,19 +48,15 @@ impl Mesh {
         }
         let topic = &publish.topic;
         let mut takers = self.overlay.subscribers(topic).filter(|&peer| !self.shuts_us_out(peer, topic));
-        let has_subscribers = self.overlay.subscribers(topic).next().is_some();
-        match takers.next() {
-            Some(_) => Ok(()),
-            None if has_subscribers => Err(PublishError::NoKey { topic: topic.clone() }),
-            None => Err(self.nobody(topic)),
-        }
+        if takers.next().is_some() { Ok(()) } else { Err(self.nobody(topic)) }
     }
 
     /// Our own message is coded and hashed: sign it and offer it.
     pub(super) fn on_encoded(&mut self, encode: Encode, now: Now) {
         let (ticket, topic) = (encode.publish.ticket, encode.publish.topic.clone());
         let (overlay, mut scene) = self.scene(now.time);
-        let audience = overlay.audience(&topic, WIDE_PEERS, &mut scene);
+        let mut audience = overlay.audience(&topic, WIDE_PEERS, &mut scene);
+        audience.retain(|&peer| self.overlay.is_last_resort(peer) || !self.shuts_us_out(peer, &topic));
         if audience.is_empty() {
             let error = self.nobody(&topic);
             return self.outbox.event(Event::Refused { ticket, error });

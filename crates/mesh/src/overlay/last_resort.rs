@@ -19,9 +19,13 @@ impl Overlay {
         self.last_resorts.remove(&peer);
     }
 
+    pub(crate) fn is_last_resort(&self, peer: PeerId) -> bool {
+        self.last_resorts.contains(&peer)
+    }
+
     /// Whether this is a last resort that is not needed in the topic.
     pub(super) fn is_spared(&self, peer: PeerId, topic: &Topic) -> bool {
-        self.last_resorts.contains(&peer) && self.has_others(topic)
+        self.is_last_resort(peer) && self.has_others(topic)
     }
 
     /// Whether no last resort is needed in the topic.
