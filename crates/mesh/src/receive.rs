@@ -225,6 +225,9 @@ impl Mesh {
         let is_decodable = transfer.is_decodable();
         let is_enough = transfer.is_long() && transfer.received_bytes >= PAUSE_BYTES;
         self.tell_progress(place.message);
+        if is_decodable && !self.is_judgeable(place.message) {
+            return self.refuse_unjudged(place.message, now);
+        }
         if is_decodable {
             self.judge(place.message);
             self.settle_all(place.message);
@@ -298,12 +301,10 @@ impl Mesh {
         let Some(is_inline) = self.transfers.get(&id).map(|transfer| transfer.manifest.is_inline()) else {
             return;
         };
-        let Ok(judge_by) = self.await_verdict(id, now) else {
-            if is_inline {
-                self.tell_all_done(id, now);
-            }
-            return self.drop_transfer(id);
-        };
+        if !self.is_judgeable(id) {
+            return self.refuse_unjudged(id, now);
+        }
+        let judge_by = self.await_verdict(id, now);
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
         transfer.whole_at = Some(now);
         let manifest = &transfer.manifest;

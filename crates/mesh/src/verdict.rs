@@ -9,7 +9,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use braidcast_machine::{Offence, Time};
 use braidcast_wire::{MessageId, PeerId, limits};
 
-use crate::{api::Verdict, mesh::Mesh, trace::Trace};
+use crate::{api::Verdict, mesh::Mesh, trace::Trace, transfer::Transfer};
 
 /// Messages that wait for a verdict.
 #[derive(Debug, Default)]
@@ -41,9 +41,14 @@ impl Pending {
         }
     }
 
-    fn has_room(&self, bytes: usize) -> bool {
-        let fits = self.bytes.saturating_add(bytes) <= VERDICT_BYTES || self.awaited.is_empty();
-        self.awaited.len() < VERDICTS && fits
+    fn has_room(&self, publisher: PeerId, bytes: usize) -> bool {
+        let own = self.awaited.values().filter(|awaited| awaited.publisher == publisher);
+        let (own_len, own_bytes) =
+            own.fold((0, 0), |(len, bytes), awaited| (len + 1, awaited.bytes.saturating_add(bytes)));
+        let fits = |len, held: usize, share| {
+            len == 0 || len < VERDICTS / share && held.saturating_add(bytes) <= VERDICT_BYTES / share
+        };
+        fits(self.awaited.len(), self.bytes, 1) && fits(own_len, own_bytes, PUBLISHERS)
     }
 
     fn insert(&mut self, id: MessageId, awaited: Awaited) {
@@ -58,25 +63,33 @@ impl Pending {
     }
 }
 
-/// The application has as much to judge as it may have: this message it does not get.
-#[derive(Debug)]
-pub(crate) struct Unjudged;
-
 impl Mesh {
+    /// Whether the application could judge a message if it were whole now.
+    pub(crate) fn is_judgeable(&self, id: MessageId) -> bool {
+        self.transfers.get(&id).is_none_or(|Transfer { manifest, .. }| {
+            self.params.of(&manifest.topic).verdict_within.is_none()
+                || self.pending.has_room(manifest.publisher, manifest.plain_len)
+        })
+    }
+
+    /// Refuses a message that the application cannot judge now: it may come again from who tells of it. Nobody is told that
+    /// we are done with it, since its publisher counts us as reached by that.
+    pub(crate) fn refuse_unjudged(&mut self, id: MessageId, now: Time) {
+        let Pending { awaited, bytes } = &self.pending;
+        self.outbox.trace(Trace::Unjudged { id, waiting: awaited.len(), waiting_bytes: *bytes });
+        self.tell_pause(id, now);
+        self.drop_transfer(id);
+        self.seen.give_up(id);
+    }
+
     /// Until when the application may judge a message that has come, if it is to.
-    pub(crate) fn await_verdict(&mut self, id: MessageId, now: Time) -> Result<Option<Time>, Unjudged> {
-        let Some(transfer) = self.transfers.get(&id) else { return Ok(None) };
-        let manifest = &transfer.manifest;
-        let Some(within) = self.params.of(&manifest.topic).verdict_within else { return Ok(None) };
+    pub(crate) fn await_verdict(&mut self, id: MessageId, now: Time) -> Option<Time> {
+        let manifest = &self.transfers.get(&id)?.manifest;
+        let within = self.params.of(&manifest.topic).verdict_within?;
         let (bytes, publisher) = (manifest.plain_len, manifest.publisher);
-        if !self.pending.has_room(bytes) {
-            let Pending { awaited, bytes } = &self.pending;
-            self.outbox.trace(Trace::Unjudged { id, waiting: awaited.len(), waiting_bytes: *bytes });
-            return Err(Unjudged);
-        }
         let until = now + within;
         self.pending.insert(id, Awaited { since: now, until, publisher, bytes, is_excused: false });
-        Ok(Some(until))
+        Some(until)
     }
 
     /// Too late, twice, or for a message that nobody asked about, it is nothing.
@@ -109,6 +122,8 @@ impl Mesh {
 pub const VERDICTS: usize = 1024;
 /// Most payload bytes that wait for a verdict, but for a single message: half of what there may be of messages in memory. Guess.
 pub const VERDICT_BYTES: usize = limits::TRANSFER_BYTES / 2;
+/// So many publishers share the room at least; a first message of each may take more of its bytes. Guess.
+const PUBLISHERS: usize = 4;
 /// Four rejected messages within 20 seconds are a ban. Guess.
 const REJECTED: u32 = 30;
 
@@ -119,23 +134,32 @@ mod tests {
 
     use super::*;
 
+    fn awaited(publisher: PeerId, bytes: usize) -> Awaited {
+        Awaited { since: Time::default(), until: Time::default(), publisher, bytes, is_excused: false }
+    }
+
     #[test]
     fn bytes_that_wait_are_bounded_but_for_a_single_message() {
         let mut pending = Pending::default();
-        let awaited = |bytes| Awaited {
-            since: Time::default(),
-            until: Time::default(),
-            publisher: PeerId([1; 32]),
-            bytes,
-            is_excused: false,
-        };
         let [first, second] = [1, 2].map(|number| MessageId([number; 32]));
-        assert!(pending.has_room(2 * VERDICT_BYTES), "the only one");
-        pending.insert(first, awaited(VERDICT_BYTES - 10));
-        assert!(pending.has_room(10) && !pending.has_room(11));
-        pending.insert(second, awaited(10));
-        assert!(!pending.has_room(1));
+        let [alice, bob, carol] = [1, 2, 3].map(|number| PeerId([number; 32]));
+        assert!(pending.has_room(alice, 2 * VERDICT_BYTES), "the only one");
+        pending.insert(first, awaited(alice, VERDICT_BYTES - 10));
+        assert!(pending.has_room(bob, 10) && !pending.has_room(bob, 11));
+        pending.insert(second, awaited(bob, 10));
+        assert!(!pending.has_room(carol, 1));
         assert!(pending.remove(first).is_some() && pending.remove(first).is_none());
-        assert!(pending.has_room(VERDICT_BYTES - 10) && !pending.has_room(VERDICT_BYTES));
+        assert!(pending.has_room(carol, VERDICT_BYTES - 10) && !pending.has_room(carol, VERDICT_BYTES));
+    }
+
+    #[test]
+    fn one_publisher_takes_a_quarter_of_the_room_but_for_its_first_message() {
+        let mut pending = Pending::default();
+        let (share, [alice, bob]) = (VERDICT_BYTES / 4, [1, 2].map(|number| PeerId([number; 32])));
+        pending.insert(MessageId([1; 32]), awaited(alice, share - 10));
+        assert!(pending.has_room(alice, 10) && !pending.has_room(alice, 11));
+        assert!(pending.has_room(bob, 2 * share));
+        pending.insert(MessageId([2; 32]), awaited(bob, 2 * share));
+        assert!(!pending.has_room(bob, 1));
     }
 }

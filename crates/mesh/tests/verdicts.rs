@@ -165,30 +165,58 @@ fn silence_until_the_deadline_is_to_ignore() {
 }
 
 #[test]
-fn what_comes_while_too_many_wait_is_refused_and_those_that_wait_are_judged() {
+fn what_comes_while_too_many_wait_is_refused_and_comes_again_when_there_is_room() {
     let (mut bob, first) = heard(b"hello");
-    let mut alice = Node::joined(1, 2);
-    let mut hear = |bob: &mut Node, number: usize| {
-        alice.tick(Duration::from_micros(1000));
-        alice.publish(&number.to_le_bytes());
-        let frame = alice.pull(2).remove(0);
-        bob.receive_frame(1, frame)
+    let mut publishers = [1, 6, 7, 8, 9].map(|number| Node::joined(number, 2));
+    let mut hear = |bob: &mut Node, publisher: usize, payload: &[u8]| {
+        let publisher = &mut publishers[publisher];
+        publisher.tick(Duration::from_micros(1000));
+        publisher.publish(payload);
+        let frames = publisher.pull(2);
+        // All by way of node 1.
+        let said: Vec<Said> = frames.iter().flat_map(|frame| bob.receive_frame(1, frame.clone())).collect();
+        (said, frames)
     };
-    let arrives =
-        |said: &[Said]| said.iter().any(|output| matches!(output, Output::Event(Event::Message(_))));
-    for number in 1..VERDICTS {
-        assert!(arrives(&hear(&mut bob, number)), "{number}");
+    let number = |number: usize| number.to_le_bytes();
+    let said_done = |said: &[Said]| said.iter().any(is_done);
+    for at in 1..VERDICTS {
+        let (said, _) = hear(&mut bob, at / (VERDICTS / 4), &number(at));
+        assert!(arrives(&said), "{at}");
+        if at == VERDICTS / 4 - 1 {
+            let (said, _) = hear(&mut bob, 0, &number(VERDICTS));
+            assert!(!arrives(&said), "a quarter is of one publisher");
+        }
     }
-    let said = hear(&mut bob, VERDICTS);
-    assert!(!arrives(&said));
-    let is_full = |output: &Said| {
-        matches!(output, Output::Event(Event::Trace(Trace::Unjudged { waiting: VERDICTS, waiting_bytes, .. }))
-            if *waiting_bytes == 5 + (VERDICTS - 1) * size_of::<usize>())
-    };
-    assert!(said.iter().any(is_full), "{said:?}");
-    judge(&mut bob, &first, Verdict::Accept);
-    assert!(serves(&mut bob, &first), "the oldest is judged");
-    assert!(arrives(&hear(&mut bob, VERDICTS + 1)), "there is room again");
+    assert!(said_done(&bob.tick(Duration::from_millis(5))), "of those that came");
+    for payload in [&b"late"[..], &[7; 10_000]] {
+        let (said, frames) = hear(&mut bob, 4, payload);
+        assert!(!arrives(&said));
+        let is_full = |output: &Said| {
+            matches!(output, Output::Event(Event::Trace(Trace::Unjudged { waiting: VERDICTS, waiting_bytes, .. }))
+                if *waiting_bytes == 5 + (VERDICTS - 1) * size_of::<usize>())
+        };
+        assert!(said.iter().any(is_full), "{said:?}");
+        assert!(!said_done(&said) && !said_done(&bob.tick(Duration::from_millis(5))), "it did not reach us");
+        if payload.len() > 4096 {
+            judge(&mut bob, &first, Verdict::Accept);
+            assert!(serves(&mut bob, &first), "the oldest is judged");
+            let Some(Body::Manifest(manifest)) = &frames[0].body else { panic!("it comes first") };
+            let ids = Bytes::copy_from_slice(blake3::hash(&manifest.body).as_bytes());
+            let offer = frame::IHave { topic: "t".into(), ids: ids.clone() };
+            let asked = bob.receive(1, Body::IHave(offer));
+            assert!(asked.contains(&node::send(1, Body::IWant(frame::Ids { ids }))), "{asked:?}");
+            let said: Vec<Said> = frames.into_iter().flat_map(|frame| bob.receive_frame(1, frame)).collect();
+            assert!(arrives(&said) && said_done(&said), "there is room again");
+        }
+    }
+}
+
+fn arrives(said: &[Said]) -> bool {
+    said.iter().any(|output| matches!(output, Output::Event(Event::Message(_))))
+}
+
+fn is_done(output: &Said) -> bool {
+    matches!(output, Output::Send { frame: braidcast_mesh::Frame { body: Some(Body::Done(_)) }, .. })
 }
 
 /// The publisher is blamed also by those that it has no link to, and never the neighbours that passed its messages on.
