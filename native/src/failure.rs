@@ -18,10 +18,10 @@ pub(crate) enum Failure {
         "no member of topic {topic:?} took the message in {timeout_secs} s: {why}; wait longer for a member with --timeout"
     )]
     NoMember { topic: String, timeout_secs: u64, why: String },
-    /// Whoever was offered the message left before having it.
+    /// Whoever was offered the message left without having said to have it.
     #[error(
-        "all who subscribed to topic {topic:?} left before they had the message, and nobody else took it in {timeout_secs} s: \
-         wait longer with --timeout"
+        "all who subscribed to topic {topic:?} left, nobody said to have all of the message, and nobody else took it in \
+         {timeout_secs} s: wait longer with --timeout"
     )]
     Deserted { topic: String, timeout_secs: u64 },
     /// The topic is closed, and we came without a key.
@@ -37,7 +37,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   0  done
   1  failure
   2  usage error
-  3  nobody subscribes to the topic, or no member of a closed one
+  3  nobody subscribes to the topic, or no member of a closed one, or all left before they had the message
   4  no relay can be reached";
 
 impl Failure {

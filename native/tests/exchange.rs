@@ -192,12 +192,17 @@ fn a_message_whose_only_taker_leaves_goes_to_who_comes_next() {
     let dir = tempfile::tempdir().unwrap();
     let relay = Relay::start(dir.path(), &[]);
     let line = line(&relay, iter::once(200_000).chain(iter::repeat(u64::MAX)));
-    let receiver = subscriber("line", &relay.url(), &["--output", "json"]);
+    let url = relay.url();
+    let args = ["subscribe", "line", "--relay", &url, "--timeout", "60", "--count", "2", "--output", "json"];
+    let receiver = Background::start(braidcast().args(args));
+    assert_eq!(receiver.json()["ready"], true);
     let source = dir.path().join("noise.bin");
     fs::write(&source, noise(1 << 20)).unwrap();
     let sent = publish("line", &line, &["--file", source.to_str().unwrap(), "--timeout", "60"]);
-    assert!(stderr(&sent).contains("all subscribers left before they had the message"), "{}", stderr(&sent));
+    assert!(stderr(&sent).contains("all subscribers left, and nobody said to have all"), "{}", stderr(&sent));
+    publish("line", &url, &["--text", "and that once"]);
     assert_eq!(receiver.json()["bytes"], 1 << 20);
+    assert_eq!(receiver.json()["text"], "and that once");
 }
 
 #[test]
@@ -212,7 +217,7 @@ fn a_message_whose_takers_all_leave_is_exit_code_3() {
     let alone = braidcast().args(args).output().unwrap();
     let said = stderr(&alone);
     assert_eq!(alone.status.code(), Some(3), "{said}");
-    assert!(said.lines().last().unwrap().contains("left before they had the message"), "{said}");
+    assert!(said.lines().last().unwrap().contains("left, nobody said to have all of the message"), "{said}");
 }
 
 /// An address of a relay where each connection breaks after so many bytes to it, and after the last nobody answers.

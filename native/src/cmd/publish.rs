@@ -6,7 +6,7 @@ use std::{
     io::{self, IsTerminal as _, Read as _},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -20,12 +20,15 @@ use crate::{
     client::Join,
     failure::{EXIT_CODES, Failure},
     output::{note, print_line},
-    sanitise,
+    platform, sanitise,
     topic::TopicArgs,
 };
 
 /// Somebody may have subscribed that we were not told about as such.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// So long the mesh keeps a message that does not move; where we take part, it goes to who joins meanwhile.
+const HELD: Duration = Duration::from_secs(10);
 
 /// Publish one message, and wait until a neighbour has all of it.
 ///
@@ -171,12 +174,12 @@ async fn send(args: &Args, node: &Node, mut events: Events, content: Content) ->
         args,
         node,
         content,
-        published: None,
+        published: Vec::new(),
         connected: false,
         reason: None,
         outsider: None,
         audience: BTreeSet::new(),
-        is_deserted: false,
+        deserted_at: None,
     };
     let timeout = tokio::time::sleep(Duration::from_secs(args.timeout));
     let mut timeout = std::pin::pin!(timeout);
@@ -189,7 +192,7 @@ async fn send(args: &Args, node: &Node, mut events: Events, content: Content) ->
                     return Ok(sent);
                 }
             }
-            _ = retry.tick(), if attempt.published.is_none() => attempt.publish().await?,
+            _ = retry.tick(), if attempt.is_to_be_published() => attempt.publish().await?,
             () = &mut timeout => return Err(attempt.give_up()),
         }
     }
@@ -199,7 +202,8 @@ struct Attempt<'a> {
     args: &'a Args,
     node: &'a Node,
     content: Content,
-    published: Option<Published>,
+    /// Each time that it was, the last one at the end.
+    published: Vec<Published>,
     connected: bool,
     /// Why no relay answers.
     reason: Option<String>,
@@ -207,20 +211,24 @@ struct Attempt<'a> {
     outsider: Option<String>,
     /// To whom it was offered, without those who left or take it from members only.
     audience: BTreeSet<PeerId>,
-    /// All left to whom it was offered before.
-    is_deserted: bool,
+    /// Since when all are gone to whom it was offered.
+    deserted_at: Option<Instant>,
 }
 
 impl Attempt<'_> {
     async fn on_event(&mut self, event: Event) -> anyhow::Result<Option<Sent>> {
         match event {
             Event::RelayConnected { .. } => self.connected = true,
-            Event::Joined { topic, .. } if topic == self.args.topic => self.publish().await?,
-            Event::Left { peer, topic } if topic == self.args.topic && self.is_alone_without(peer) => {
-                // Nobody has all of it: it is published again to who comes next.
-                tracing::warn!("all subscribers left before they had the message");
-                (self.published, self.is_deserted) = (None, true);
+            Event::Joined { peer, topic } if topic == self.args.topic => {
+                if self.is_to_be_published() {
+                    self.publish().await?;
+                } else if self.args.part.is_closed() {
+                    // The mesh offers it to each member that comes.
+                    self.audience.insert(peer);
+                    self.deserted_at = None;
+                }
             }
+            Event::Left { topic, .. } if topic == self.args.topic => self.on_left().await?,
             Event::Outsider { peer, why, .. } => {
                 let said = self.args.part.outsider(&self.args.topic, peer, why);
                 tracing::info!("{said}");
@@ -238,27 +246,51 @@ impl Attempt<'_> {
                 self.reason = Some(error);
             }
             Event::Reached { id, peers, .. } if peers > 0 => {
-                let ours = self.published.filter(|published| published.id == id);
-                return Ok(ours.map(|published| Sent { published, reached: peers }));
+                let ours = self.published.iter().find(|published| published.id == id);
+                return Ok(ours.map(|&published| Sent { published, reached: peers }));
             }
             _ => {}
         }
         Ok(None)
     }
 
-    /// Hands the message over, if anybody takes it.
-    async fn publish(&mut self) -> anyhow::Result<()> {
-        if self.published.is_some() {
+    async fn on_left(&mut self) -> anyhow::Result<()> {
+        if self.published.is_empty() || self.deserted_at.is_some() {
             return Ok(());
         }
+        // One that left while the message was being prepared may be back.
+        let here = self.subscribers().await?;
+        self.audience.retain(|peer| here.contains(peer));
+        if self.audience.is_empty() {
+            tracing::warn!("all subscribers left, and nobody said to have all of the message");
+            self.deserted_at = Some(platform::now());
+        }
+        Ok(())
+    }
+
+    async fn subscribers(&self) -> anyhow::Result<BTreeSet<PeerId>> {
+        let takes_part = |peer: &PeerInfo| peer.topics.contains(&self.args.topic);
+        Ok(self.node.peers().await?.into_iter().filter(takes_part).map(|peer| peer.id).collect())
+    }
+
+    /// It was not yet, or nobody is left and the mesh does not hold it for who comes next.
+    fn is_to_be_published(&self) -> bool {
+        let held = if self.args.part.is_closed() { HELD } else { Duration::ZERO };
+        self.published.is_empty()
+            || self.deserted_at.is_some_and(|at| platform::now().duration_since(at) >= held)
+    }
+
+    /// Hands the message over, if anybody takes it.
+    async fn publish(&mut self) -> anyhow::Result<()> {
         match self.node.publish(self.args.topic.clone(), self.content.clone()).await {
             Ok(published) => {
-                self.published = Some(published);
-                let takes_part = |peer: &PeerInfo| peer.topics.contains(&self.args.topic);
-                let peers = self.node.peers().await?;
-                self.audience = peers.into_iter().filter(takes_part).map(|peer| peer.id).collect();
+                self.published.push(published);
+                self.deserted_at = None;
+                self.audience = self.subscribers().await?;
             }
-            Err(PublishFailed::Refused(PublishError::NoPeers { .. } | PublishError::NoMembers { .. })) => {}
+            Err(PublishFailed::Refused(
+                PublishError::NoPeers { .. } | PublishError::NoMembers { .. } | PublishError::NoKey { .. },
+            )) => {}
             Err(failed) => return Err(failed.into()),
         }
         Ok(())
@@ -267,20 +299,20 @@ impl Attempt<'_> {
     /// Whether nobody is left of those to whom it was offered.
     fn is_alone_without(&mut self, peer: PeerId) -> bool {
         self.audience.remove(&peer);
-        self.published.is_some() && self.audience.is_empty()
+        !self.published.is_empty() && self.audience.is_empty()
     }
 
     fn give_up(&self) -> anyhow::Error {
         let (relays, secs) = (self.args.join.names(), self.args.timeout);
-        match self.published {
-            Some(Published { id, peers: offered }) => anyhow::anyhow!(
+        match self.published.last() {
+            _ if self.deserted_at.is_some() => {
+                Failure::Deserted { topic: self.args.topic.to_string(), timeout_secs: secs }.into()
+            }
+            Some(&Published { id, peers: offered }) => anyhow::anyhow!(
                 "message {id} was offered to {offered} {}, but none had all of it after {secs} s: wait longer with \
                  --timeout",
                 peers(offered)
             ),
-            None if self.is_deserted => {
-                Failure::Deserted { topic: self.args.topic.to_string(), timeout_secs: secs }.into()
-            }
             None if self.connected => {
                 let topic = self.args.topic.to_string();
                 match self.outsider.clone() {
