@@ -92,7 +92,7 @@ impl TopicArgs {
                 "{peer} proved no membership of topic {name:?}, as a relay that has no key: it carries nothing for members"
             ),
             (Divide::NoKey, _) => format!(
-                "topic {name:?} is closed: {peer} takes members only; get the key and use --mode closed --key-file FILE"
+                "topic {name:?} is closed: {peer} takes members only, or carries to members only; get the key and use --mode closed --key-file FILE"
             ),
         }
     }

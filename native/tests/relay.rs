@@ -166,7 +166,7 @@ fn clients_that_are_slow_with_their_heads_are_cut_off_and_bother_nobody() {
         text.lines().find_map(|line| line.strip_prefix("braidcast_http_connections ")?.parse().ok())
     };
     let open: usize = open(metrics.text()).expect("it is counted");
-    // On a busy machine the first may have had their time meanwhile.
+    // The first may have had their time meanwhile.
     let lingering = slow.iter().filter(|stream| lingers(stream)).count();
     assert!((lingering + 1..=301).contains(&open), "{open} open, {lingering} linger");
     for mut stream in slow {

@@ -82,7 +82,8 @@ export class Topic implements AsyncIterable<Message> {
    * Sends to every subscriber but oneself. Resolves when the message is on its way to at least one neighbour;
    * `reached` events of the node tell who has it. In a closed topic the node takes part from then on.
    *
-   * @throws {NoPeersError} when nobody who subscribes is connected, or no member of a closed topic: wait for `ready()`.
+   * @throws {NoPeersError} when nobody who subscribes is connected, or no member of a closed topic: wait for `ready()`;
+   * or when all who subscribe take members only: get the key.
    * @throws {TooLargeError} {@link InvalidError} {@link BusyError} {@link StoppedError} {@link CrashedError}
    */
   publish(data: Publishable, options: PublishOptions = {}): Promise<Published> {

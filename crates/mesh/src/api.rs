@@ -213,7 +213,8 @@ pub enum Divide {
     OtherKey,
     /// It would be a neighbour and has proved nothing: a relay or another node that has no key.
     NoProof,
-    /// It asks for proof, and the topic is open here: we have no key.
+    /// It asks for proof, and the topic is open here: we have no key. It takes members only, or, as a relay, carries to
+    /// members only.
     NoKey,
 }
 

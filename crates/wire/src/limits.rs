@@ -9,7 +9,8 @@ pub const CONTROL_FRAME_BYTES: usize = 64 * 1024;
 /// generation (at most 256 x 32 B = 8 KiB).
 pub const BULK_FRAME_BYTES: usize = 16 * 1024 + 512;
 
-/// Most payload bytes of a piece in one bulk frame. A control frame waits for few of them.
+/// Most payload bytes of a piece in one bulk frame. A control frame waits for at most two such frames in a
+/// connection's queue.
 pub const CHUNK_BYTES: usize = 16 * 1024;
 
 /// Longest topic name, in bytes of UTF-8.
