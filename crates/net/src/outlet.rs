@@ -39,16 +39,16 @@ struct Queue {
 pub(crate) struct Overflow;
 
 impl Outlet {
-    /// Queues a control frame. An acknowledgement takes the place of the one before it, which it includes.
+    /// Queues a control frame. An acknowledgement includes the one before it, and drops it if it still waits; it overtakes
+    /// nothing.
     pub(crate) fn push_control(&self, frame: Frame) -> Result<(), Overflow> {
         let len = frame.wire_len();
         let mut queue = self.lock();
         if is_ack(&frame)
-            && let Some(waiting) = queue.control.iter_mut().find(|frame| is_ack(frame))
+            && let Some(waiting) = queue.control.iter().position(is_ack)
+            && let Some(before) = queue.control.remove(waiting)
         {
-            let before = std::mem::replace(waiting, frame).wire_len();
-            queue.control_bytes = queue.control_bytes + len - before;
-            return Ok(());
+            queue.control_bytes -= before.wire_len();
         }
         if queue.control.len() >= CONTROL_FRAMES || queue.control_bytes + len > CONTROL_BYTES {
             return Err(Overflow);
@@ -65,16 +65,18 @@ impl Outlet {
         let mut queue = self.lock();
         queue.bulk_bytes += frame.wire_len();
         queue.bulk.push_back(frame);
-        queue.is_open = queue.bulk_bytes < BULK_BYTES;
+        // Not reopened here: the hub is told by `reopen` alone.
+        queue.is_open &= queue.bulk_bytes < BULK_BYTES;
         let is_open = queue.is_open;
         drop(queue);
         self.task.wake();
         is_open
     }
 
-    /// There is room for bulk; true when the hub is to be told.
+    /// There is room for bulk if none waits; true when the hub is to be told.
     pub(crate) fn reopen(&self) -> bool {
-        !std::mem::replace(&mut self.lock().is_open, true)
+        let mut queue = self.lock();
+        queue.bulk.is_empty() && !std::mem::replace(&mut queue.is_open, true)
     }
 
     /// The oldest control frame.
@@ -132,14 +134,15 @@ mod tests {
         outlet.clear();
         assert!(outlet.take_control().is_none());
     }
+
     #[test]
-    fn a_later_acknowledgement_replaces_the_one_that_waits() {
+    fn a_later_acknowledgement_replaces_the_one_that_waits_and_overtakes_nothing() {
         let outlet = Outlet::default();
         for body in [Body::Ping(1), Body::Ack(7), Body::Ping(2), Body::Ack(1 << 40)] {
             outlet.push_control(body.into()).expect("room");
         }
         let frames: Vec<Frame> = std::iter::from_fn(|| outlet.take_control()).collect();
-        assert_eq!(frames, [Body::Ping(1), Body::Ack(1 << 40), Body::Ping(2)].map(Frame::from));
+        assert_eq!(frames, [Body::Ping(1), Body::Ping(2), Body::Ack(1 << 40)].map(Frame::from));
         assert_eq!(outlet.lock().control_bytes, 0);
     }
 
@@ -154,5 +157,16 @@ mod tests {
         assert!(outlet.take_bulk().is_some() && outlet.take_bulk().is_some() && outlet.take_bulk().is_none());
         assert!(outlet.reopen() && !outlet.reopen());
         assert_eq!(outlet.lock().bulk_bytes, 0);
+    }
+
+    #[test]
+    fn bulk_that_comes_late_keeps_the_hub_from_nothing() {
+        let outlet = Outlet::default();
+        assert!(outlet.reopen());
+        outlet.clear();
+        assert!(!outlet.push_bulk(Frame::default()), "the hub does not know of the new link's room");
+        assert!(!outlet.reopen(), "something waits");
+        assert!(outlet.take_bulk().is_some());
+        assert!(outlet.reopen(), "now it is told");
     }
 }
