@@ -40,7 +40,7 @@ impl Alarm {
             if Pin::new(delay).poll(context).is_pending() {
                 return Poll::Pending;
             }
-            let is_early = self.at.is_none_or(|at| *rings < at);
+            let is_early = self.at.is_none_or(|at| *rings < at && now().time < at);
             self.timer = None;
             if !is_early {
                 self.at = None;
@@ -49,5 +49,62 @@ impl Alarm {
             self.set(self.at, now().time);
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time;
+
+    use braidcast_core::machine::Duration;
+    use futures::{
+        future::{Either, poll_fn, select},
+        task::noop_waker_ref,
+    };
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    /// Whether it rings within 200 ms, and whether its time had come then.
+    async fn rings(alarm: &mut Alarm, at: Time) -> Option<bool> {
+        let ringing = poll_fn(|context| alarm.poll(context));
+        match select(ringing, Delay::new(time::Duration::from_millis(200))).await {
+            Either::Left(_) => Some(now().time >= at),
+            Either::Right(_) => None,
+        }
+    }
+
+    #[cfg_attr(not(target_arch = "wasm32"), tokio::test)]
+    #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test)]
+    async fn it_rings_when_its_time_has_come_and_not_before() {
+        let (mut alarm, start) = (Alarm::default(), now().time);
+        let [soon, late, never] = [5, 40, 60_000].map(|millis| start + Duration::from_millis(millis));
+
+        alarm.set(Some(soon), start);
+        alarm.set(Some(late), start);
+        assert_eq!(rings(&mut alarm, late).await, Some(true), "put off");
+        assert!(alarm.poll(&mut Context::from_waker(noop_waker_ref())).is_pending(), "once");
+
+        let start = now().time;
+        let soon = start + Duration::from_millis(5);
+        alarm.set(Some(never), start);
+        alarm.set(Some(soon), start);
+        assert_eq!(rings(&mut alarm, soon).await, Some(true), "brought forward");
+
+        let start = now().time;
+        alarm.set(Some(start), start);
+        alarm.set(None, start);
+        assert_eq!(rings(&mut alarm, start).await, None, "called off");
+    }
+
+    #[cfg_attr(not(target_arch = "wasm32"), tokio::test)]
+    #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test)]
+    async fn who_looks_late_does_not_wait_for_another_timer() {
+        let (mut alarm, start) = (Alarm::default(), now().time);
+        alarm.set(Some(start), start);
+        alarm.set(Some(start + Duration::from_millis(10)), start);
+        Delay::new(time::Duration::from_millis(50)).await;
+        assert!(alarm.poll(&mut Context::from_waker(noop_waker_ref())).is_ready());
     }
 }
