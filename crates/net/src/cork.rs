@@ -110,16 +110,16 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Corked<C> {
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin + 'static> Muxer<C> {
-    /// What the muxer said, once all it wrote is on its way.
+    /// Sends what the muxer wrote, and says what it said; else why that cannot be sent. An error of the muxer's says more.
     fn uncorked<T>(
         &self,
         context: &mut Context<'_>,
         polled: Poll<Result<T, yamux::Error>>,
     ) -> Poll<io::Result<T>> {
-        if let Poll::Ready(Err(error)) = self.io.uncork(context) {
-            return Poll::Ready(Err(error));
+        match (polled, self.io.uncork(context)) {
+            (Poll::Pending | Poll::Ready(Ok(_)), Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+            (polled, _) => polled.map_err(io::Error::from),
         }
-        polled.map_err(io::Error::from)
     }
 }
 
@@ -182,7 +182,10 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgra
 
 #[cfg(test)]
 mod tests {
-    use futures::{io::Cursor, task::noop_waker_ref};
+    use futures::{
+        io::{BufWriter, Cursor},
+        task::noop_waker_ref,
+    };
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -191,8 +194,8 @@ mod tests {
     #[test]
     fn what_is_written_is_held_until_the_turn_ends_or_there_is_enough() {
         let context = &mut Context::from_waker(noop_waker_ref());
-        let io = Corked::new(futures::io::BufWriter::with_capacity(2 * HELD_BYTES, Cursor::new(Vec::new())));
-        let sent = |io: &Corked<futures::io::BufWriter<Cursor<Vec<u8>>>>| io.held().io.get_ref().position();
+        let io = Corked::new(BufWriter::with_capacity(2 * HELD_BYTES, Cursor::new(Vec::new())));
+        let sent = |io: &Corked<BufWriter<Cursor<Vec<u8>>>>| io.held().io.get_ref().position();
         let write = |len: usize, context: &mut Context<'_>| {
             let mut io = io.share();
             assert!(Pin::new(&mut io).poll_write(context, &vec![0; len]).is_ready());
@@ -205,5 +208,50 @@ mod tests {
         assert_eq!(sent(&io), 300);
         write(HELD_BYTES, context);
         assert_eq!(sent(&io), 300 + HELD_BYTES as u64);
+    }
+
+    #[test]
+    fn what_a_stream_wrote_leaves_when_the_connection_is_polled() {
+        let context = &mut Context::from_waker(noop_waker_ref());
+        let socket = BufWriter::with_capacity(2 * HELD_BYTES, Silent::default());
+        let upgraded = Cork(Yamux::default()).upgrade_outbound(socket, "/yamux/1.0.0").into_inner();
+        let mut muxer = upgraded.expect("it cannot fail");
+        let Poll::Ready(Ok(mut stream)) = Pin::new(&mut muxer).poll_outbound(context) else {
+            panic!("no stream");
+        };
+        let sent = |muxer: &Muxer<BufWriter<Silent>>| muxer.io.held().io.get_ref().0;
+        assert!(Pin::new(&mut stream).poll_write(context, b"hello").is_ready());
+        assert_eq!(sent(&muxer), 0);
+        assert!(Pin::new(&mut muxer).poll(context).is_pending());
+        assert!(sent(&muxer) >= 5, "{} bytes", sent(&muxer));
+    }
+
+    /// Takes so many bytes, and never says anything.
+    #[derive(Default)]
+    struct Silent(usize);
+
+    impl AsyncRead for Silent {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Silent {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0 += bytes.len();
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
     }
 }
