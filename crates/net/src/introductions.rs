@@ -32,6 +32,9 @@ const DIALS: usize = 4;
 /// one in a row.
 const FIRST_WAIT: Duration = Duration::from_secs(8);
 
+/// Most addresses of webrtc-direct that are tried before the wait grows: anybody's record may name 8. Guess.
+const TURNS: usize = 3;
+
 /// Longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -302,9 +305,10 @@ impl Known {
         all.get(self.turns % all.len().max(1)).copied().cloned()
     }
 
-    /// The wait grows with each failure or, where peer connections cost little, when every address has had its turn.
+    /// The wait grows with each failure or, where peer connections cost little, when every address has had its turn, of the
+    /// first [`TURNS`].
     fn rest(&mut self, is_frugal: bool, rng: &mut Rng, now: Time) {
-        let turns = if is_frugal { 1 } else { self.listeners().count().max(1) as u32 };
+        let turns = if is_frugal { 1 } else { self.listeners().count().clamp(1, TURNS) as u32 };
         let doubled = (self.failures.saturating_sub(1) / turns).min(16);
         let full = FIRST_WAIT.saturating_mul(1 << doubled).min(LONGEST_WAIT).as_micros();
         self.rests_until = now + Duration::from_micros(full - rng.below(full / 2));

@@ -157,11 +157,14 @@ fn ways_are_tried_in_turn() {
     assert_eq!(tried, ["dial", "call", "dial", "call", "dial"]);
 }
 
+fn webrtc_direct(host: u8) -> Multiaddr {
+    let hash = "uEiAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    address(&format!("/ip4/192.0.2.{host}/udp/1/webrtc-direct/certhash/{hash}"))
+}
+
 /// The addresses of webrtc-direct of a peer, and which of them it is dialled at.
 fn listener() -> (Bytes, impl Fn(&DialOpts) -> Vec<usize>) {
-    let hash = "uEiAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    let addresses =
-        [0, 1, 2].map(|host| address(&format!("/ip4/192.0.2.{host}/udp/1/webrtc-direct/certhash/{hash}")));
+    let addresses = [0, 1, 2].map(webrtc_direct);
     let record = own_record(&key(1), addresses.to_vec()).expect("addresses");
     let tried = |dial: &DialOpts| {
         let text = format!("{dial:?}");
@@ -196,6 +199,22 @@ fn where_peer_connections_are_cheap_each_address_has_its_turn_before_the_wait_do
         let until = introductions.deadline(now).expect("it rests");
         let full = FIRST_WAIT.saturating_mul(1 << doubled);
         assert!(until <= now + full && now + full < until + full, "{turn}");
+        now = until;
+    }
+}
+
+#[test]
+fn a_record_of_many_addresses_puts_the_doubling_off_no_further() {
+    let addresses: Vec<_> = (0..8).map(webrtc_direct).collect();
+    let mut introductions = Introductions::new([0; 32], |_| true, false);
+    introductions.offer(vec![own_record(&key(1), addresses).expect("addresses")], NOW, |_| true);
+    let mut now = NOW;
+    for (turn, doubled) in [0, 0, 0, 1, 1, 1, 2].into_iter().enumerate() {
+        let dial = next(&mut introductions, now, 8).expect("it has rested");
+        introductions.on_dialled(dial.connection_id(), now);
+        let until = introductions.deadline(now).expect("it rests");
+        let full = FIRST_WAIT.saturating_mul(1 << doubled).as_micros();
+        assert!((full / 2..=full).contains(&until.since(now).as_micros()), "{turn}");
         now = until;
     }
 }
