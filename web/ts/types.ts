@@ -49,7 +49,7 @@ export type PeerChange =
   | { readonly type: "joined"; readonly id: string; readonly topic: string }
   | { readonly type: "left"; readonly id: string; readonly topic: string };
 
-/** How far a large message is. */
+/** How far a large message is: told at most every 50 ms, so that it may lag by what came in that time, and when all of it is there. */
 export interface Progress {
   /** `in`: to us. `out`: a message of our own, to the neighbour that has most of it. */
   readonly direction: "in" | "out";

@@ -23,8 +23,8 @@ use crate::{
 pub enum Event {
     /// A message arrived whole and verified.
     Message(Message),
-    /// A large message moves: told at most every 50 ms, and when all of it is there. At most one waits per message: the
-    /// newest.
+    /// A large message moves: told at most every 50 ms, so that it may lag by what came in that time, and when all of it is
+    /// there. At most one waits per message: the newest.
     Progress(Progress),
     /// Neighbours hold the whole of a message that was published here. At most one waits per message: the newest.
     Reached {

@@ -10,7 +10,8 @@ use braidcast_core::{
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// Which messages the application was told of within [`PERIOD`], and whether they were whole: a piece comes every
-/// millisecond, and each report wakes the application.
+/// millisecond, and each report wakes the application. So
+/// what it was told of last may lag by what came in that time.
 #[derive(Debug, Default)]
 pub(crate) struct Reports(BTreeMap<MessageId, (Time, bool)>);
 
