@@ -90,7 +90,7 @@ impl Page {
     }
 }
 
-/// As the npm package has it.
+/// The transports of the npm package, with Yamux uncorked, and without its limits.
 fn swarm(keypair: &Keypair) -> Result<Swarm<Behaviour>, JsError> {
     let local = keypair.public().to_peer_id();
     let (circuit, circuits) = relay::client::new(local);

@@ -19,7 +19,8 @@ use crate::{cpu, size::Size};
 /// One process per node. Each node is told of 4 others at random, the same for both systems, all join one topic, and
 /// each publishes in turn, with a fixed number of messages on their way at once. The systems take turns on each length.
 ///
-/// Both use TCP without delay, Noise, Yamux and tokio's threads as they come. Gossipsub is libp2p-gossipsub with its
+/// Both use TCP without delay, Noise, Yamux and tokio's default threads; Braidcast's connections are corked and read more
+/// at once. Gossipsub is libp2p-gossipsub with its
 /// defaults (mesh of 6, signed messages, strict validation, flood publishing, IDONTWANT); its limit on a message's
 /// length and its send queues are raised, so that it drops nothing. Braidcast is `braidcast-net` with its defaults (mesh
 /// of 8). Payloads are random, and compared with what was published.

@@ -44,7 +44,7 @@ thread_local! {
 pub struct Made {
     /// How many.
     pub total: usize,
-    /// When those of the last hour, oldest first.
+    /// When: those within an hour before the newest, oldest first.
     pub times: VecDeque<Instant>,
 }
 
