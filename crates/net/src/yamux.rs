@@ -198,6 +198,8 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use futures::{AsyncReadExt, executor::block_on, io::Cursor};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
 
@@ -214,8 +216,8 @@ mod tests {
     }
 
     /// What comes out, read so many bytes at a time.
-    fn cut(bytes: &[u8], step: usize) -> io::Result<Vec<u8>> {
-        let mut cut = Cut::new(Cursor::new(bytes));
+    fn cut(source: impl AsyncRead + Unpin, step: usize) -> io::Result<Vec<u8>> {
+        let mut cut = Cut::new(source);
         let (mut all, mut buffer) = (Vec::new(), vec![0; step]);
         loop {
             match block_on(cut.read(&mut buffer))? {
@@ -234,7 +236,27 @@ mod tests {
         let pieces =
             [data(SYN, first), data(0, second), data(FIN, third), frame(2, SYN, u32::MAX, &[])].concat();
         for step in [5, 4096] {
-            assert_eq!(cut(&sent, step).expect("it is whole"), pieces);
+            assert_eq!(cut(Cursor::new(&sent), step).expect("it is whole"), pieces);
+        }
+        assert_eq!(cut(Trickle(Cursor::new(&sent), false), 4096).expect("it is whole"), pieces);
+    }
+
+    /// A byte, and then none yet, in turn.
+    struct Trickle<S>(S, bool);
+
+    impl<S: AsyncRead + Unpin> AsyncRead for Trickle<S> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            self.1 = !self.1;
+            if self.1 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let len = buffer.len().min(1);
+            Pin::new(&mut self.0).poll_read(context, &mut buffer[..len])
         }
     }
 
@@ -243,12 +265,21 @@ mod tests {
         let longest = vec![3; BODY as usize];
         let sent =
             [data(SYN, b""), frame(1, 0, BODY + 1, &[]), data(FIN, &longest), data(RST, b"x")].concat();
-        assert_eq!(cut(&sent, 100).expect("it is whole"), sent);
+        assert_eq!(cut(Cursor::new(&sent), 100).expect("it is whole"), sent);
     }
 
     #[test]
     fn an_end_within_a_header_is_an_error() {
-        let error = cut(&data(0, b"")[..5], 100).expect_err("it is cut off");
+        let error = cut(Cursor::new(&data(0, b"")[..5]), 100).expect_err("it is cut off");
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn an_end_within_a_body_is_left_to_the_muxer() {
+        let sent = data(FIN, &vec![3; BODY as usize + 9]);
+        let held = sent.len() - 1;
+        let pieces = [data(0, &sent[HEADER..HEADER + BODY as usize]), data(FIN, &[3; 9])].concat();
+        let last = pieces.len() - 1;
+        assert_eq!(cut(Cursor::new(&sent[..held]), 100).expect("an end is no error here"), pieces[..last]);
     }
 }
