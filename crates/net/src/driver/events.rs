@@ -75,7 +75,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn on_identified(&mut self, peer: NetPeerId, info: &identify::Info) {
+    fn on_identified(&mut self, peer: NetPeerId, info: &identify::Info) {
         self.peers.on_identified(peer, info);
         self.spare(peer);
         let Some(address) = self.relays.address(peer) else { return };
@@ -87,14 +87,14 @@ impl Driver {
     }
 
     /// A relay's uplink is everybody's. Relays do not spare each other.
-    pub(super) fn spare(&mut self, peer: NetPeerId) {
+    fn spare(&mut self, peer: NetPeerId) {
         let is_relay = self.peers.get(peer).relays || self.relays.contains(peer);
         if let Some(id) = core_id(peer).filter(|_| is_relay && !self.is_relay) {
             self.hub().set_last_resort(id);
         }
     }
 
-    pub(super) fn on_hub(&mut self, event: behaviour::Event) {
+    fn on_hub(&mut self, event: behaviour::Event) {
         let now = platform::now().time;
         match event {
             behaviour::Event::Mesh(event) => self.on_mesh(event),
@@ -141,7 +141,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn on_mesh(&mut self, event: mesh::Event) {
+    fn on_mesh(&mut self, event: mesh::Event) {
         match event {
             mesh::Event::Published { ticket, id, peers } => {
                 add(&self.counters.messages_out, 1);
@@ -164,14 +164,14 @@ impl Driver {
         }
     }
 
-    pub(super) fn answer(&mut self, ticket: u64, answer: Result<Published, PublishError>) {
+    fn answer(&mut self, ticket: u64, answer: Result<Published, PublishError>) {
         if let Some(reply) = self.tickets.remove(&ticket) {
             // Who asked may have stopped waiting.
             let _ = reply.send(answer);
         }
     }
 
-    pub(super) fn on_ping(&mut self, ping: ping::Event) {
+    fn on_ping(&mut self, ping: ping::Event) {
         match ping.result {
             Ok(rtt) => self.peers.on_round_trip(ping.peer, rtt),
             Err(ping::Failure::Unsupported) => {}

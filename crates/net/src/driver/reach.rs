@@ -61,7 +61,7 @@ impl Driver {
     }
 
     /// Asks relays to let others through to us.
-    pub(super) fn reserve(&mut self, now: Time) {
+    fn reserve(&mut self, now: Time) {
         let Some(places) = &mut self.reservations else { return };
         for (relay, address) in places.due(now) {
             match self.swarm.listen_on(address) {
@@ -99,7 +99,7 @@ impl Driver {
     }
 
     /// Peers with a link of their own, the relays aside.
-    pub(super) fn direct(&self) -> impl Iterator<Item = NetPeerId> {
+    fn direct(&self) -> impl Iterator<Item = NetPeerId> {
         let direct = self.swarm.behaviour().hub.routes().filter(|(_, route)| !route.circuit);
         direct.map(|(peer, _)| net_id(peer)).filter(|peer| !self.relays.contains(*peer))
     }

@@ -40,7 +40,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn link(&self, id: PeerId, route: &Route) -> Link {
+    fn link(&self, id: PeerId, route: &Route) -> Link {
         let peer = net_id(id);
         match route.circuit {
             true => Link::Circuit,
