@@ -1,4 +1,4 @@
-// Unmodified js-libp2p in Node.js with our peers: the relay, and one that echoes.
+// Unmodified js-libp2p in Node.js with our peers: the relay, those that echo, dialled or signalled to, and one that takes an upload.
 import assert from "node:assert/strict";
 import { connect, createServer } from "node:net";
 import { test } from "node:test";
