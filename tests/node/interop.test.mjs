@@ -68,6 +68,12 @@ test("js-libp2p uploads 8 MiB over WebSocket in frames of more than one", async 
   const connection = await within(node.dial(multiaddr(await longWay(t, address))), `js-libp2p to dial ${address}`);
 
   const stream = await connection.newStream("/perf/1.0.0");
+  const lengths = [];
+  const { sendFrame } = stream;
+  stream.sendFrame = (header, body) => {
+    lengths.push(body?.byteLength ?? 0);
+    return sendFrame.call(stream, header, body);
+  };
   const [request, upload] = [new Uint8Array(8), new Uint8Array(8 << 20)];
   new DataView(request.buffer).setBigUint64(0, 1n);
   stream.send(request);
@@ -75,6 +81,7 @@ test("js-libp2p uploads 8 MiB over WebSocket in frames of more than one", async 
   const answer = Promise.all([js.readAll(stream), stream.close()]);
   const [bytes] = await within(answer, "the byte that says that all has come");
   assert.equal(bytes.length, 1);
+  assert.ok(Math.max(...lengths) > 1 << 20, `no frame was longer than a mebibyte: ${lengths}`);
 });
 
 /** A relay, js-libp2p that it lets others through to, and where our native peers reach the relay. */
