@@ -46,11 +46,13 @@ struct Held<C> {
     io: C,
     /// Written and not flushed.
     bytes: usize,
+    /// Why it can be used no more.
+    failure: Option<(io::ErrorKind, String)>,
 }
 
 impl<C> Corked<C> {
     fn new(io: C) -> Self {
-        Self(Arc::new(Mutex::new(Held { io, bytes: 0 })))
+        Self(Arc::new(Mutex::new(Held { io, bytes: 0, failure: None })))
     }
 
     fn share(&self) -> Self {
@@ -71,11 +73,25 @@ impl<C: AsyncWrite + Unpin> Corked<C> {
 
 impl<C: AsyncWrite + Unpin> Held<C> {
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        let flushed = self.with(|io| io.poll_flush(context));
         if flushed.is_ready() {
             self.bytes = 0;
         }
         flushed
+    }
+}
+
+impl<C: Unpin> Held<C> {
+    /// What failed is not touched again: a stream whose protocol was not agreed on panics then.
+    fn with<T>(&mut self, act: impl FnOnce(Pin<&mut C>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Some((kind, why)) = &self.failure {
+            return Poll::Ready(Err(io::Error::new(*kind, why.clone())));
+        }
+        let done = act(Pin::new(&mut self.io));
+        if let Poll::Ready(Err(error)) = &done {
+            self.failure = Some((error.kind(), error.to_string()));
+        }
+        done
     }
 }
 
@@ -85,14 +101,14 @@ impl<C: AsyncRead + Unpin> AsyncRead for Corked<C> {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.held().io).poll_read(context, buffer)
+        self.held().with(|io| io.poll_read(context, buffer))
     }
 }
 
 impl<C: AsyncWrite + Unpin> AsyncWrite for Corked<C> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut held = self.held();
-        let written = Pin::new(&mut held.io).poll_write(context, bytes);
+        let written = held.with(|io| io.poll_write(context, bytes));
         if let Poll::Ready(Ok(len)) = written {
             held.bytes += len;
         }
@@ -105,7 +121,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Corked<C> {
     }
 
     fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.held().io).poll_close(context)
+        self.held().with(|io| io.poll_close(context))
     }
 }
 
@@ -224,6 +240,48 @@ mod tests {
         assert_eq!(sent(&muxer), 0);
         assert!(Pin::new(&mut muxer).poll(context).is_pending());
         assert!(sent(&muxer) >= 5, "{} bytes", sent(&muxer));
+    }
+
+    /// As a stream does on which the peer refuses the protocol.
+    #[test]
+    fn what_failed_is_not_touched_again() {
+        let context = &mut Context::from_waker(noop_waker_ref());
+        let upgraded = Cork(Yamux::default()).upgrade_outbound(Touchy(false), "/yamux/1.0.0").into_inner();
+        let mut muxer = upgraded.expect("it cannot fail");
+        let Poll::Ready(Err(error)) = Pin::new(&mut muxer).poll(context) else { panic!("no error") };
+        assert!(error.to_string().contains("refused"), "{error}");
+        assert!(matches!(muxer.io.uncork(context), Poll::Ready(Err(_))));
+        assert!(Pin::new(&mut muxer).poll_close(context).is_ready());
+    }
+
+    /// Fails, and panics when it is asked anything after that.
+    struct Touchy(bool);
+
+    impl Touchy {
+        fn fail<T>(&mut self) -> Poll<io::Result<T>> {
+            assert!(!std::mem::replace(&mut self.0, true), "touched again");
+            Poll::Ready(Err(io::Error::other("refused")))
+        }
+    }
+
+    impl AsyncRead for Touchy {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            self.fail()
+        }
+    }
+
+    impl AsyncWrite for Touchy {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            self.fail()
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.fail()
+        }
+
+        fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.fail()
+        }
     }
 
     /// Takes so many bytes, and never says anything.
