@@ -317,7 +317,7 @@ impl Decode {
     }
 }
 
-/// Makes the parity pieces that did not come, so that a node that has the whole can serve every piece.
+/// Makes the parity pieces that did not come, so that a node that has the whole can push every piece.
 #[derive(Debug)]
 pub(crate) struct Regenerate {
     pub(crate) id: MessageId,

@@ -17,7 +17,7 @@ use crate::{
     params::Mode,
     repair::REPAIR_PERIOD,
     trace::Trace,
-    transfer::{Push, Transfer},
+    transfer::{Neighbour, Push, Transfer},
 };
 
 impl Mesh {
@@ -283,7 +283,8 @@ impl Mesh {
 
     pub(crate) fn on_regenerate(&mut self, mut regenerate: Regenerate, now: Time, budget: &mut usize) {
         let Some(transfer) = self.transfers.get_mut(&regenerate.id) else { return };
-        if transfer.neighbours.values().all(|neighbour| neighbour.is_done) {
+        // Parity is pushed, and asked of none but who announced it.
+        if !transfer.neighbours.values().any(Neighbour::takes_unasked) {
             return;
         }
         match regenerate.step(transfer, budget) {
@@ -440,6 +441,10 @@ fn assemble(
     bytes: &Bytes,
     piece_len: usize,
 ) -> Result<Option<Bytes>, Offence> {
+    if offset == 0 && bytes.len() == piece_len {
+        link.receiving = None;
+        return Ok(Some(bytes.clone()));
+    }
     let mut partial = match link.receiving.take() {
         Some((of, partial)) if of == place && partial.len() == offset => partial,
         _ if offset == 0 => Vec::with_capacity(piece_len),

@@ -341,12 +341,10 @@ impl Transfer {
     }
 
     fn unasked(&self, neighbour: &Neighbour, lane: Option<Lane>, is_crowded: bool) -> Option<(usize, u8)> {
-        let lane = match neighbour.push {
-            Push::Nothing => return None,
-            Push::Lane if neighbour.is_paused || neighbour.pushed_bytes >= PUSH_MAX => return None,
-            Push::Lane => Some(lane?),
-            Push::All => None,
-        };
+        if !neighbour.takes_unasked() {
+            return None;
+        }
+        let lane = if neighbour.push == Push::All { None } else { Some(lane?) };
         self.generations.iter().enumerate().find_map(|(at, pieces)| {
             let shape = pieces.generation.shape;
             let reach = match self.is_coded {
@@ -445,6 +443,16 @@ impl Transfer {
 }
 
 impl Neighbour {
+    /// It may be sent what it did not ask for.
+    pub(crate) fn takes_unasked(&self) -> bool {
+        !self.is_done
+            && match self.push {
+                Push::Nothing => false,
+                Push::Lane => !self.is_paused && self.pushed_bytes < PUSH_MAX,
+                Push::All => true,
+            }
+    }
+
     /// It sent nothing of the message, nor has it answered a request before.
     pub(crate) fn is_unproven(&self, service: &Service) -> bool {
         self.given == 0 && service.is_unproven()
