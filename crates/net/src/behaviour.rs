@@ -45,8 +45,8 @@ const BANS: usize = 4096;
 /// How long the hub works before others get a turn: the driver's commands and, in a browser, the page.
 const TURN: Duration = Duration::from_millis(4);
 
-/// Fewest notices in a turn, so that one frame after a silence does not end it.
-const TURN_NOTICES: u32 = 16;
+/// Fewest frames in a turn, so that one frame after a silence does not end it.
+const TURN_FRAMES: usize = 16;
 
 /// What the hub tells the driver.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ pub(crate) struct Behaviour {
     /// The pause before the next slice of a long computation, while there is one.
     work: Option<Yield>,
     turn_began: Time,
-    notices_this_turn: u32,
+    frames_this_turn: usize,
     counters: Arc<Counters>,
 }
 
@@ -116,7 +116,7 @@ impl Behaviour {
             alarm: Alarm::default(),
             work: None,
             turn_began: platform::now().time,
-            notices_this_turn: 0,
+            frames_this_turn: 0,
             counters,
         }
     }
@@ -166,7 +166,7 @@ impl Behaviour {
     /// The pause is over.
     pub(crate) fn resume(&mut self) {
         self.turn_began = platform::now().time;
-        self.notices_this_turn = 0;
+        self.frames_this_turn = 0;
     }
 
     fn input(&mut self, now: Now, input: Input<Frame, Command>) {
@@ -358,7 +358,13 @@ impl Behaviour {
     fn on_notice(&mut self, now: Now, peer: PeerId, connection: ConnectionId, notice: Notice) {
         let active = self.links.is_active(peer, connection);
         match notice {
-            Notice::Received(frame) if active => return self.input(now, Input::Received { peer, frame }),
+            // Settled once: one acknowledgement for all.
+            Notice::Received(frames) if active => {
+                for frame in frames {
+                    self.core.handle(now, Input::Received { peer, frame });
+                }
+                self.work.get_or_insert_default();
+            }
             Notice::BulkFree if active => {
                 self.writable.insert(peer);
             }
@@ -490,11 +496,11 @@ impl NetworkBehaviour for Behaviour {
     fn on_connection_handler_event(&mut self, peer: NetPeerId, connection: ConnectionId, notice: Notice) {
         let Some(peer) = core_id(peer) else { return };
         let now = platform::now();
+        self.frames_this_turn += if let Notice::Received(frames) = &notice { frames.len() } else { 1 };
         self.on_notice(now, peer, connection, notice);
-        self.notices_this_turn += 1;
-        if self.notices_this_turn >= TURN_NOTICES && now.time.since(self.turn_began) > TURN {
+        if self.frames_this_turn >= TURN_FRAMES && now.time.since(self.turn_began) > TURN {
             self.turn_began = now.time;
-            self.notices_this_turn = 0;
+            self.frames_this_turn = 0;
             self.tell(Event::Pause);
         }
     }

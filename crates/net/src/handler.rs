@@ -32,6 +32,12 @@ use crate::{
 /// How many bytes of short frames are written in one go: one frame of the muxer instead of many.
 const BATCH_BYTES: usize = 8 * 1024;
 
+/// Most frames that the hub is given at once, which it handles without a pause. Guess.
+const GIVEN_FRAMES: usize = 16;
+
+/// No more are added to this many bytes. Guess: two bulk frames, as many as are read of TCP at once.
+const GIVEN_BYTES: usize = 32 * 1024;
+
 /// How often the other side may begin anew on one connection before it is closed. Guess.
 const RESTARTS: u32 = 8;
 
@@ -51,8 +57,8 @@ pub(crate) enum Notice {
     Up,
     /// The bulk stream can take frames.
     BulkFree,
-    /// The peer sent this.
-    Received(Frame),
+    /// The peer sent these, in this order; at least one.
+    Received(Vec<Frame>),
     /// The peer does not speak our protocol.
     Unsupported,
     /// The streams are gone; the connection may live on.
@@ -248,15 +254,31 @@ impl Handler {
         Ok(false)
     }
 
-    /// The next frame of the peer's, control before bulk.
-    fn read(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, ReadError>> {
+    /// Frames of the peer's that have come, and the error after them.
+    fn read(&mut self, context: &mut Context<'_>) -> (Vec<Frame>, Option<ReadError>) {
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        while frames.len() < GIVEN_FRAMES && bytes < GIVEN_BYTES {
+            match self.read_frame(context) {
+                Poll::Ready(Ok((frame, len))) => {
+                    frames.push(frame);
+                    bytes += len;
+                }
+                Poll::Ready(Err(error)) => return (frames, Some(error)),
+                Poll::Pending => break,
+            }
+        }
+        (frames, None)
+    }
+
+    /// The next frame of the peer's, control before bulk, and its length on the wire.
+    fn read_frame(&mut self, context: &mut Context<'_>) -> Poll<Result<(Frame, usize), ReadError>> {
         if let Some(reader) = &mut self.control_in
             && let Poll::Ready(read) = reader.poll_frame(context)
         {
             let (frame, len) = read?;
             add(&self.counters.control_bytes_in, len);
             add(&self.counters.bytes_in, len);
-            return Poll::Ready(Ok(frame));
+            return Poll::Ready(Ok((frame, len)));
         }
         if let Some(reader) = &mut self.bulk_in
             && let Poll::Ready(read) = reader.poll_frame(context)
@@ -264,7 +286,7 @@ impl Handler {
             let (frame, len) = read?;
             add(&self.counters.bulk_bytes_in, len);
             add(&self.counters.bytes_in, len);
-            return Poll::Ready(Ok(frame));
+            return Poll::Ready(Ok((frame, len)));
         }
         Poll::Pending
     }
@@ -276,12 +298,17 @@ impl Handler {
         }
         match self.write(context) {
             Ok(true) => return Some(Notice::BulkFree),
-            Ok(false) => match self.read(context) {
-                Poll::Ready(Ok(frame)) => return Some(Notice::Received(frame)),
-                Poll::Ready(Err(ReadError::Closed(error))) => self.down(format!("cannot read: {error}")),
-                Poll::Ready(Err(ReadError::Fault(rule))) => self.fault(rule),
-                Poll::Pending => {}
-            },
+            Ok(false) => {
+                let (frames, error) = self.read(context);
+                match error {
+                    Some(ReadError::Closed(error)) => self.down(format!("cannot read: {error}")),
+                    Some(ReadError::Fault(rule)) => self.fault(rule),
+                    None => {}
+                }
+                if !frames.is_empty() {
+                    return Some(Notice::Received(frames));
+                }
+            }
             Err(error) => self.down(format!("cannot write: {error}")),
         }
         self.notices.pop_front()

@@ -32,9 +32,10 @@ const CONNECTING: Duration = Duration::from_secs(20);
 /// How long a connection without streams is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Most frames of a connection that wait for the hub, so that the connection need not wait for each, and one more: control
-/// frames of 64 KiB are 832 KiB per connection, 52 MiB per node with 64 of them and 832 MiB per relay with 1,024. Guess.
-const NOTICES: usize = 12;
+/// Most notices of a connection that wait for the hub, so that the connection need not wait for each, and one more: frames
+/// of less than 96 KiB in each are 768 KiB per connection, 48 MiB per node with 64 of them and 768 MiB per relay with 1,024.
+/// Guess.
+const NOTICES: usize = 7;
 
 /// Most connections to one peer.
 const PER_PEER: u32 = 4;
