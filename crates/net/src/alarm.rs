@@ -5,18 +5,17 @@ use std::{
 };
 
 use braidcast_core::machine::Time;
-use futures_timer::Delay;
 
-use crate::platform::{TIMER_GRAIN, now};
+use crate::platform::{TIMER_GRAIN, Timer, now, timer};
 
 /// One alarm that is set to a point in the machine's time.
 ///
-/// Setting a timer wakes the thread of all timers, so an alarm that is put off keeps the timer that it has: it rings early,
-/// unheard, and is set anew then.
+/// Setting a timer takes a lock and may wake a thread, so an alarm that is put off keeps the timer that it has: it rings
+/// early, unheard, and is set anew then.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
     at: Option<Time>,
-    timer: Option<(Time, Delay)>,
+    timer: Option<(Time, Timer)>,
 }
 
 impl Alarm {
@@ -31,13 +30,13 @@ impl Alarm {
         // the past cannot keep its task busy.
         let grains = at.since(now).as_micros().div_ceil(TIMER_GRAIN.as_micros()).max(1);
         let span = TIMER_GRAIN.saturating_mul(grains);
-        self.timer = Some((at, Delay::new(span.into())));
+        self.timer = Some((at, timer(span.into())));
     }
 
     /// Ready once when the time has come; pending for ever after, until set again.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while let Some((rings, delay)) = &mut self.timer {
-            if Pin::new(delay).poll(context).is_pending() {
+        while let Some((rings, timer)) = &mut self.timer {
+            if Pin::new(timer).poll(context).is_pending() {
                 return Poll::Pending;
             }
             let is_early = self.at.is_none_or(|at| *rings < at && now().time < at);
@@ -61,6 +60,7 @@ mod tests {
         future::{Either, poll_fn, select},
         task::noop_waker_ref,
     };
+    use futures_timer::Delay;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test;
 

@@ -22,8 +22,9 @@ mod target;
 mod target;
 
 pub(crate) use target::{
-    Network, NetworkEvent, Resumed, TIMER_GRAIN, WORK_BYTES, Yield, check, count, dials, entropy, handicap,
-    now, peer_connections, peer_connections_made, quota, spare_peers, spawn, swarm, yield_now,
+    Network, NetworkEvent, Resumed, TIMER_GRAIN, Timer, WORK_BYTES, Yield, check, count, dials, entropy,
+    handicap, now, peer_connections, peer_connections_made, quota, spare_peers, spawn, swarm, timer,
+    yield_now,
 };
 
 /// How long a connection may take, from its first packet until it is encrypted and multiplexed.

@@ -38,8 +38,11 @@ use crate::{
     stats::{CircuitCounters, add},
 };
 
-/// No timer is set finer than this.
+/// No timer is set finer than this; tokio's ring at whole milliseconds.
 pub(crate) const TIMER_GRAIN: Duration = Duration::from_micros(100);
+
+/// One of tokio's: a thread for timers alone, as `futures-timer` has one, is woken for each.
+pub(crate) type Timer = Pin<Box<tokio::time::Sleep>>;
 
 /// How many more peers than the mesh wants are dialled when others introduce them: some will be pruned. Guess.
 const SPARE_PEERS: usize = 4;
@@ -83,6 +86,11 @@ pub(crate) fn entropy() -> Result<[u8; 32], StartError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| StartError::Platform(format!("no entropy: {error}")))?;
     Ok(seed)
+}
+
+/// Rings once, after `span`.
+pub(crate) fn timer(span: std::time::Duration) -> Timer {
+    Box::pin(tokio::time::sleep(span))
 }
 
 /// Runs a task until it ends.

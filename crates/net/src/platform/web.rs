@@ -41,6 +41,9 @@ use crate::{
 /// `setTimeout` counts whole milliseconds.
 pub(crate) const TIMER_GRAIN: Duration = Duration::from_millis(1);
 
+/// Over `setTimeout`.
+pub(crate) type Timer = futures_timer::Delay;
+
 /// One slice of a long computation, about 2 ms.
 pub(crate) const WORK_BYTES: usize = 1024 * 1024;
 
@@ -84,6 +87,11 @@ pub(crate) fn entropy() -> Result<[u8; 32], StartError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| StartError::Platform(format!("no entropy: {error}")))?;
     Ok(seed)
+}
+
+/// Rings once, after `span`.
+pub(crate) fn timer(span: std::time::Duration) -> Timer {
+    Timer::new(span)
 }
 
 /// Runs a task until it ends.
