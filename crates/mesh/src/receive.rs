@@ -17,7 +17,7 @@ use crate::{
     params::Mode,
     repair::REPAIR_PERIOD,
     trace::Trace,
-    transfer::{Neighbour, Push, Transfer},
+    transfer::{Push, Transfer},
 };
 
 impl Mesh {
@@ -284,7 +284,7 @@ impl Mesh {
     pub(crate) fn on_regenerate(&mut self, mut regenerate: Regenerate, now: Time, budget: &mut usize) {
         let Some(transfer) = self.transfers.get_mut(&regenerate.id) else { return };
         // Parity is pushed, and asked of none but who announced it.
-        if !transfer.neighbours.values().any(Neighbour::takes_unasked) {
+        if !transfer.neighbours.iter().any(|(&peer, neighbour)| transfer.is_pushed_to(peer, neighbour)) {
             return;
         }
         match regenerate.step(transfer, budget) {

@@ -315,7 +315,8 @@ impl Transfer {
                 (generation, Next::Shard { generation })
             }
             wanted => {
-                let (generation, piece) = wanted.or_else(|| self.unasked(neighbour, lane, is_crowded))?;
+                let (generation, piece) =
+                    wanted.or_else(|| self.unasked(peer, neighbour, lane, is_crowded))?;
                 (generation, Next::Piece { generation, piece })
             }
         };
@@ -340,8 +341,25 @@ impl Transfer {
         neighbour.wants.iter().copied().find(|&(at, piece)| self.generations[at].held.contains(piece))
     }
 
-    fn unasked(&self, neighbour: &Neighbour, lane: Option<Lane>, is_crowded: bool) -> Option<(usize, u8)> {
-        if !neighbour.takes_unasked() {
+    /// Pieces may go to `peer` that it did not ask for. Who published them lacks none.
+    pub(crate) fn is_pushed_to(&self, peer: PeerId, neighbour: &Neighbour) -> bool {
+        match neighbour.push {
+            _ if neighbour.is_done => false,
+            Push::Nothing => false,
+            Push::Lane if peer == self.manifest.publisher => false,
+            Push::Lane => !neighbour.is_paused && neighbour.pushed_bytes < PUSH_MAX,
+            Push::All => true,
+        }
+    }
+
+    fn unasked(
+        &self,
+        peer: PeerId,
+        neighbour: &Neighbour,
+        lane: Option<Lane>,
+        is_crowded: bool,
+    ) -> Option<(usize, u8)> {
+        if !self.is_pushed_to(peer, neighbour) {
             return None;
         }
         let lane = if neighbour.push == Push::All { None } else { Some(lane?) };
@@ -443,16 +461,6 @@ impl Transfer {
 }
 
 impl Neighbour {
-    /// It may be sent what it did not ask for.
-    pub(crate) fn takes_unasked(&self) -> bool {
-        !self.is_done
-            && match self.push {
-                Push::Nothing => false,
-                Push::Lane => !self.is_paused && self.pushed_bytes < PUSH_MAX,
-                Push::All => true,
-            }
-    }
-
     /// It sent nothing of the message, nor has it answered a request before.
     pub(crate) fn is_unproven(&self, service: &Service) -> bool {
         self.given == 0 && service.is_unproven()
