@@ -1,7 +1,12 @@
 //! The envelope: which protocol a frame belongs to.
 
-use braidcast_mesh as mesh;
-use bytes::Bytes;
+use braidcast_mesh::{self as mesh, frame::Chunk};
+use braidcast_wire::frame;
+use bytes::{Bytes, BytesMut};
+use prost::{
+    Message as _,
+    encoding::{WireType, encode_key, encode_varint},
+};
 
 /// One frame on one of the two streams of a link.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -54,6 +59,33 @@ pub struct Carry {
 }
 
 impl Frame {
+    /// The frame behind its length, in two parts, of which the second may be empty: that of a chunk is not copied.
+    pub fn encode_in_parts(&self) -> [Bytes; 2] {
+        let Some((frame, chunk)) = self.long_chunk() else {
+            return [frame::encode(self), Bytes::new()];
+        };
+        let (first, rest) = (chunk.bytes.slice(..COPIED_BYTES), chunk.bytes.slice(COPIED_BYTES..));
+        let mut out = BytesMut::with_capacity(COPIED_BYTES + 128);
+        encode_varint(self.encoded_len() as u64, &mut out);
+        // As `tag` says of the fields that lead to its bytes, which are the last.
+        for (tag, len) in [(1, frame.encoded_len()), (18, chunk.encoded_len())] {
+            encode_key(tag, WireType::LengthDelimited, &mut out);
+            encode_varint(len as u64, &mut out);
+        }
+        Chunk { bytes: Bytes::new(), ..chunk.clone() }.encode_raw(&mut out);
+        encode_key(5, WireType::LengthDelimited, &mut out);
+        encode_varint(chunk.bytes.len() as u64, &mut out);
+        out.extend_from_slice(&first);
+        [out.freeze(), rest]
+    }
+
+    fn long_chunk(&self) -> Option<(&mesh::Frame, &Chunk)> {
+        let Some(Body::Mesh(frame)) = &self.body else { return None };
+        let Some(mesh::frame::Body::Chunk(chunk)) = &frame.body else { return None };
+        let is_long = chunk.bytes.len() > 2 * COPIED_BYTES && chunk.coefficients.is_empty();
+        is_long.then_some((frame, chunk))
+    }
+
     /// True for a frame of the bulk stream; one on the wrong stream is an offence.
     pub fn is_bulk(&self) -> bool {
         matches!(&self.body, Some(Body::Mesh(frame)) if frame.is_bulk())
@@ -63,5 +95,40 @@ impl Frame {
 impl From<Body> for Frame {
     fn from(body: Body) -> Self {
         Self { body: Some(body) }
+    }
+}
+
+/// So much of a chunk stays with its head, so that no muxer sends a head alone. Guess.
+const COPIED_BYTES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_frame_are_the_frame() {
+        let chunk = |len, coefficients: &'static [u8]| {
+            let chunk = Chunk {
+                message: Bytes::from_static(&[7; 32]),
+                generation: 1,
+                piece: 200,
+                offset: 16_384,
+                bytes: Bytes::from(alloc::vec![3; len]),
+                coefficients: Bytes::from_static(coefficients),
+            };
+            Frame::from(Body::Mesh(mesh::frame::Body::Chunk(chunk).into()))
+        };
+        let frames = [(16_384, 15_360), (2049, 1025), (2048, 0), (0, 0)];
+        let frames = frames.map(|(len, rest)| (chunk(len, &[]), rest));
+        for (frame, rest) in
+            frames.into_iter().chain([(chunk(16_384, &[1, 2]), 0), (Body::Ping(7).into(), 0)])
+        {
+            let parts = frame.encode_in_parts();
+            assert_eq!(parts[1].len(), rest);
+            assert_eq!(parts.concat(), frame::encode(&frame));
+        }
     }
 }

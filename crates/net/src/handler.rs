@@ -12,7 +12,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use braidcast_core::{Frame, wire::frame};
+use braidcast_core::{
+    Frame,
+    wire::{WireLen, frame},
+};
 use bytes::{Bytes, BytesMut};
 use libp2p::{
     StreamProtocol,
@@ -93,7 +96,7 @@ pub(crate) struct Handler {
 enum Outbound {
     Closed,
     Requested,
-    Open(Writer),
+    Open(Box<Writer>),
 }
 
 type Event = ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, Kind, Notice>;
@@ -180,7 +183,7 @@ impl Handler {
         };
         // Not requested any more: shut meanwhile.
         if matches!(slot, Outbound::Requested) {
-            *slot = Outbound::Open(Writer::new(stream));
+            *slot = Outbound::Open(Writer::new(stream).into());
         }
     }
 
@@ -232,11 +235,12 @@ impl Handler {
             while let Poll::Ready(idle) = writer.poll_idle(context) {
                 idle?;
                 let batch = batch(|| self.outlet.take_control());
-                if batch.is_empty() {
+                let len = batch.iter().map(Bytes::len).sum();
+                if len == 0 {
                     break;
                 }
-                add(&self.counters.control_bytes_out, batch.len());
-                add(&self.counters.bytes_out, batch.len());
+                add(&self.counters.control_bytes_out, len);
+                add(&self.counters.bytes_out, len);
                 writer.start(batch);
             }
         }
@@ -244,11 +248,12 @@ impl Handler {
         while let Poll::Ready(idle) = writer.poll_idle(context) {
             idle?;
             let batch = batch(|| self.outlet.take_bulk());
-            if batch.is_empty() {
+            let len = batch.iter().map(Bytes::len).sum();
+            if len == 0 {
                 return Ok(self.outlet.reopen());
             }
-            add(&self.counters.bulk_bytes_out, batch.len());
-            add(&self.counters.bytes_out, batch.len());
+            add(&self.counters.bulk_bytes_out, len);
+            add(&self.counters.bytes_out, len);
             writer.start(batch);
         }
         Ok(false)
@@ -372,18 +377,18 @@ impl ConnectionHandler for Handler {
 }
 
 /// Several frames behind each other; one that is long is alone, if it comes first.
-fn batch(mut take: impl FnMut() -> Option<Frame>) -> Bytes {
-    let Some(first) = take() else { return Bytes::new() };
-    let first = frame::encode(&first);
-    if first.len() >= BATCH_BYTES {
-        return first;
-    }
-    let mut batch = BytesMut::from(first);
+fn batch(mut take: impl FnMut() -> Option<Frame>) -> [Bytes; 2] {
+    let mut batch = BytesMut::new();
     while batch.len() < BATCH_BYTES {
         let Some(frame) = take() else { break };
-        batch.extend_from_slice(&frame::encode(&frame));
+        let len = frame.wire_len();
+        if batch.is_empty() && len >= BATCH_BYTES {
+            return frame.encode_in_parts();
+        }
+        batch.reserve(len);
+        frame::encode_to(&frame, &mut batch);
     }
-    batch.freeze()
+    [batch.freeze(), Bytes::new()]
 }
 
 /// Takes the peer's streams of these kinds; others are refused as unknown protocols.

@@ -57,29 +57,32 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Writer {
     stream: Stream,
-    pending: Bytes,
+    /// One after the other.
+    pending: [Bytes; 2],
     flushed: bool,
 }
 
 impl Writer {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, pending: Bytes::new(), flushed: true }
+        Self { stream, pending: Default::default(), flushed: true }
     }
 
     /// Starts writing; only when [`poll_idle`](Self::poll_idle) is ready.
-    pub(crate) fn start(&mut self, bytes: Bytes) {
-        self.pending = bytes;
+    pub(crate) fn start(&mut self, parts: [Bytes; 2]) {
+        self.pending = parts;
         self.flushed = false;
     }
 
     /// Ready when everything has been handed to the muxer.
     pub(crate) fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.pending.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.pending))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        for part in &mut self.pending {
+            while !part.is_empty() {
+                let written = ready!(Pin::new(&mut self.stream).poll_write(context, part))?;
+                if written == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                part.advance(written);
             }
-            self.pending.advance(written);
         }
         if !self.flushed {
             ready!(Pin::new(&mut self.stream).poll_flush(context))?;

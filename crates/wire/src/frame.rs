@@ -38,8 +38,13 @@ pub enum FrameError {
 /// Writes `message` behind its length.
 pub fn encode(message: &impl Message) -> Bytes {
     let mut out = BytesMut::with_capacity(message.wire_len());
-    message.encode_length_delimited(&mut out).expect("the buffer grows as needed");
+    encode_to(message, &mut out);
     out.freeze()
+}
+
+/// The same behind what is there already.
+pub fn encode_to(message: &impl Message, out: &mut BytesMut) {
+    message.encode_length_delimited(out).expect("the buffer grows as needed");
 }
 
 /// Takes one whole frame off the front of `input`; `None` when more bytes are needed.
