@@ -339,6 +339,45 @@ fn a_forged_piece_is_found_out_though_it_is_not_needed() {
 }
 
 #[test]
+fn a_forged_piece_is_found_out_while_the_message_is_being_decoded() {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
+    alice.publish(&[7; 10_000]);
+    let frames = alice.pull(2);
+    let Some(Body::Chunk(first)) = &frames[1].body else { panic!("a piece") };
+    let pieces = Bytes::from_static(&[15]);
+    alice.receive(2, Body::Want(frame::Pieces { message: first.message.clone(), generation: 0, pieces }));
+    for frame in frames {
+        bob.mesh.handle(bob.now, Input::Received { peer: peer(1), frame });
+    }
+    while bob.mesh.poll().is_some() {}
+    let Some(Body::Chunk(right)) = alice.pull(2).remove(0).body else { panic!("a piece") };
+    let forged = frame::Chunk { bytes: Bytes::from(vec![8; right.bytes.len()]), ..right.clone() };
+    let mut receive = |chunk| {
+        bob.mesh.handle(bob.now, Input::Received { peer: peer(1), frame: Body::Chunk(chunk).into() });
+        std::iter::from_fn(|| bob.mesh.poll()).collect::<Vec<Said>>()
+    };
+    let offences = |said: &[Said]| said.iter().any(|output| matches!(output, Output::Offence { .. }));
+    assert!(!offences(&receive(right)), "a piece that is of no more use is no offence");
+    let said = receive(forged);
+    let offence = Offence::fatal("piece is not what the publisher signed");
+    assert!(said.contains(&Output::Offence { peer: peer(1), offence }), "{said:?}");
+}
+
+#[test]
+fn a_forged_copy_is_found_out_though_it_is_not_needed() {
+    let (mut alice, mut bob) = (Node::joined(1, 2), Node::joined(2, 1));
+    alice.publish(b"hello");
+    let Some(Body::Manifest(mut manifest)) = alice.pull(2).remove(0).body else { panic!("a manifest") };
+    bob.connect(3);
+    bob.receive(3, Body::Manifest(manifest.clone()));
+    assert!(bob.receive(1, Body::Manifest(manifest.clone())).len() <= 1, "the same twice is no offence");
+    manifest.payload = Bytes::from_static(b"hullo");
+    let said = bob.receive(1, Body::Manifest(manifest));
+    let offence = Offence::fatal("payload is not what was signed");
+    assert!(said.contains(&Output::Offence { peer: peer(1), offence }), "{said:?}");
+}
+
+#[test]
 fn a_forged_copy_does_not_hide_the_message() {
     let forge: [fn(&mut frame::Manifest); 2] = [
         |manifest| manifest.payload = Bytes::from_static(b"hullo"),
