@@ -453,6 +453,10 @@ impl Transfer {
         for ask in self.neighbours.remove(&peer).into_iter().flat_map(|neighbour| neighbour.asks) {
             self.generations[ask.generation].outstanding.remove(ask.piece);
         }
+        // Who is gone cannot say that it doubts what it sent.
+        self.accused.remove(&peer);
+        let kept = self.generations.iter_mut().filter_map(|pieces| pieces.span.as_mut());
+        kept.chain(self.doubted.iter_mut().flatten()).for_each(|span| span.forget(peer));
     }
 
     pub(crate) fn id(&self) -> MessageId {

@@ -129,7 +129,7 @@ impl Mesh {
         now: Time,
     ) -> Result<(), Offence> {
         let Some(transfer) = self.transfers.get_mut(&id) else { return Ok(()) };
-        let shape = transfer.generations[generation].generation.shape;
+        let (shape, is_coded) = (transfer.generations[generation].generation.shape, transfer.is_coded);
         let neighbour = transfer.neighbour(peer);
         neighbour.knows_manifest = true;
         neighbour.given += 1;
@@ -140,6 +140,10 @@ impl Mesh {
         }
         account.moved_at = Some(now);
         account.is_late = false;
+        if !is_coded {
+            // It was under way when we doubted; what it was asked for since are pieces.
+            return Ok(());
+        }
         let asked = neighbour.asks.iter().position(|ask| ask.generation == generation);
         if let Some(ask) = asked.and_then(|at| neighbour.asks.remove(at))
             && let Some(link) = self.links.get_mut(&peer)
@@ -210,13 +214,15 @@ impl Mesh {
                 let Some(account) = neighbour.accounts.get(generation).filter(|_| !neighbour.doubts) else {
                     continue;
                 };
-                let push = if transfer.paused_at.is_some() { 0 } else { transfer.share(neighbour.push, k) };
+                // Who is late pushes no more of its share: it knows of nothing new to us, and has to be asked.
+                let is_pushed = transfer.paused_at.is_none() && !account.is_late;
+                let push = if is_pushed { transfer.share(neighbour.push, k) } else { 0 };
                 let open = push.max(account.granted).saturating_sub(account.received);
                 let is_able = account.able(neighbour.is_done, rank.min(k), k);
-                let is_able = is_able.max(usize::from(is_stuck && account.rank > 0));
                 if !account.is_late {
                     need = need.saturating_sub(open.min(is_able));
                 }
+                let is_able = is_able.max(usize::from(is_stuck && account.rank > 0));
                 if is_able > open {
                     let is_bad = account.is_late || neighbour.is_silent() || self.scores.is_suspect(peer);
                     able.push((is_bad, link.service.expected(shape.piece_len()), peer, is_able - open, open));
@@ -269,8 +275,11 @@ impl Mesh {
             }
             for (account, &(shape, ours)) in neighbour.accounts.iter_mut().zip(&shapes) {
                 let wait = link.service.expected(shape.piece_len()).saturating_mul(2) + GRACE;
-                let is_able = account.able(neighbour.is_done, ours, shape.k()) > 0;
-                account.is_late |= is_able && account.moved_at.is_some_and(|at| now.since(at) > wait);
+                let wait = wait.min(WAIT_MAX);
+                if account.able(neighbour.is_done, ours, shape.k()) > 0 {
+                    // Its time runs from now if all that it ever said is `Done`.
+                    account.is_late |= now.since(*account.moved_at.get_or_insert(now)) > wait;
+                }
             }
         }
         self.grant(id, now);
@@ -307,5 +316,7 @@ impl Mesh {
     }
 }
 
+/// After this long others are asked, however slow a neighbour has been before. Guess.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 /// Nothing came for this long: anybody is asked for anything. Guess.
 const STUCK: Duration = Duration::from_millis(500);

@@ -63,8 +63,13 @@ impl Span {
     pub(crate) fn push_piece(&mut self, piece: u8, payload: Bytes) {
         let progress = self.decoder.push_piece(piece.into(), payload, None).expect("lengths were checked");
         if progress != Progress::Dependent {
-            self.from.push(PeerId([0; 32]));
+            self.from.push(NOBODY);
         }
+    }
+
+    /// No longer knows what came from `peer`.
+    pub(crate) fn forget(&mut self, peer: PeerId) {
+        self.from.iter_mut().filter(|from| **from == peer).for_each(|from| *from = NOBODY);
     }
 
     /// The sources that did not come as they are, and the job that makes them; `None` before full rank.
@@ -179,6 +184,8 @@ impl Account {
     }
 }
 
+/// No key has this id.
+const NOBODY: PeerId = PeerId([0; 32]);
 /// Of messages to here, half is pushed by each neighbour: `docs/decisions`, "closed topics".
 const LONG: usize = 2 * 1024 * 1024;
 
