@@ -161,6 +161,12 @@ impl System for Braidcast {
     }
 }
 
+/// True for part of a mixture of pieces.
+pub(crate) fn is_shard(frame: &Frame) -> bool {
+    let Some(Body::Mesh(mesh::Frame { body: Some(body) })) = &frame.body else { return false };
+    matches!(body, MeshBody::Chunk(chunk) if !chunk.coefficients.is_empty())
+}
+
 fn payload_of(frame: &Frame) -> Option<&Bytes> {
     let Some(Body::Mesh(mesh::Frame { body: Some(body) })) = &frame.body else { return None };
     match body {

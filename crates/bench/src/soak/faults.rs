@@ -13,6 +13,8 @@ pub(crate) struct Draw {
     pub(crate) links: Vec<(u32, u32, LinkProfile)>,
     /// In order of time, up to [`END`].
     pub(crate) acts: Vec<(Time, Act)>,
+    /// By number of a topic: it is for members only.
+    closed: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct NodeDraw {
     pub(crate) rogue: Option<Rogue>,
     /// By number.
     pub(crate) topics: Vec<usize>,
+    /// Its key of closed topics.
+    key: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +50,18 @@ impl Draw {
         let count = 20 + rng.below(21) as u32;
         let topics = 1 + rng.below(3) as usize;
         let rogues = rng.below(26);
-        let nodes: Vec<NodeDraw> = (0..count).map(|_| NodeDraw::of(&mut rng, topics, rogues)).collect();
+        let mut nodes: Vec<NodeDraw> = (0..count).map(|_| NodeDraw::of(&mut rng, topics, rogues)).collect();
         let links = links(&mut rng, count);
         let acts = acts(&mut rng, &nodes, &links);
-        Self { nodes, links, acts }
+        let closed = (0..topics).map(|_| rng.below(3) == 0).collect();
+        // Most have the same key, and the others are strangers to them.
+        nodes.iter_mut().for_each(|node| node.key = u8::from(rng.below(10) == 0));
+        Self { nodes, links, acts, closed }
+    }
+
+    /// The key that a node has of a topic; none where it takes none.
+    pub(crate) fn key(&self, node: u32, topic: usize) -> Option<u8> {
+        self.closed[topic].then_some(self.nodes[node as usize].key)
     }
 }
 
@@ -70,7 +82,7 @@ impl NodeDraw {
         if joined.is_empty() {
             joined.push(rng.below(topics as u64) as usize);
         }
-        Self { profile, rogue, topics: joined }
+        Self { profile, rogue, topics: joined, key: 0 }
     }
 }
 

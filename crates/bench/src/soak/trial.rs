@@ -10,7 +10,7 @@ use std::{
 use braidcast_core::{
     Command, Config, Event,
     machine::{Duration, Time},
-    mesh::{self, Content, Publish},
+    mesh::{self, Content, Mode, Publish, Secret, TopicParams},
     wire::{MessageId, Topic},
 };
 use braidcast_sim::{NodeIndex, Verdict, World};
@@ -117,9 +117,20 @@ impl Trial {
 
     fn subscribe(&mut self, node: u32) {
         for topic in self.draw.nodes[node as usize].topics.clone() {
-            let subscribe = Command::Mesh(mesh::Command::Subscribe(name(topic)));
-            self.world.command(NodeIndex(node), subscribe);
+            if let Some(key) = self.draw.key(node, topic) {
+                let params = TopicParams {
+                    mode: Mode::Closed { secret: Secret([key; 32]) },
+                    ..TopicParams::default()
+                };
+                let params = params.checked().expect("all but the mode is as usual");
+                self.command(node, mesh::Command::Configure(name(topic), params));
+            }
+            self.command(node, mesh::Command::Subscribe(name(topic)));
         }
+    }
+
+    fn command(&mut self, node: u32, command: mesh::Command) {
+        self.world.command(NodeIndex(node), Command::Mesh(command));
     }
 
     fn connect(&mut self, link: u32) {
@@ -138,7 +149,9 @@ impl Trial {
         let log = self.log.clone();
         let honest: Vec<bool> = self.draw.nodes.iter().map(|node| node.rogue.is_none()).collect();
         self.world.intercept(move |from, _, frame| {
-            log.borrow_mut().forwarded += u64::from(honest[from.0 as usize] && Braidcast::is_polluted(frame));
+            // Who mixes shards cannot know what they are made of.
+            let is_vouched = honest[from.0 as usize] && !braid::is_shard(frame);
+            log.borrow_mut().forwarded += u64::from(is_vouched && Braidcast::is_polluted(frame));
             Verdict::Deliver
         });
     }
@@ -161,6 +174,7 @@ impl Trial {
         broken.extend(self.misjudged());
         let mut promised = 0;
         broken.extend(self.missed(&mut promised));
+        broken.extend(self.leaked());
         broken.extend(self.left_over());
         let log = self.log.borrow();
         if log.forwarded > 0 {
@@ -188,8 +202,7 @@ impl Trial {
                 let content = Content { payload: payload.clone().into(), ..Content::default() };
                 let published = Published { node, topic, payload, at, is_refused: false };
                 self.log.borrow_mut().published.push(published);
-                let publish = Publish { ticket, topic: name(topic), content };
-                self.world.command(NodeIndex(node), Command::Mesh(mesh::Command::Publish(publish)));
+                self.command(node, mesh::Command::Publish(Publish { ticket, topic: name(topic), content }));
             }
             Act::Stop(node, notice) => {
                 self.unsteady.insert(node);
@@ -275,6 +288,7 @@ impl Trial {
     fn reachable(&self, from: u32, topic: usize) -> BTreeSet<u32> {
         let stays = |node: u32| {
             self.is_honest(node)
+                && self.draw.key(node, topic) == self.draw.key(from, topic)
                 && !self.unsteady.contains(&node)
                 && self.draw.nodes[node as usize].topics.contains(&topic)
         };
@@ -293,6 +307,19 @@ impl Trial {
             }
         }
         reached
+    }
+
+    /// Deliveries to who has another key than the publisher.
+    fn leaked(&self) -> Vec<String> {
+        let log = self.log.borrow();
+        let is_leak = |&(node, number): &(u32, usize)| {
+            let Published { node: publisher, topic, .. } = log.published[number];
+            self.draw.key(node, topic) != self.draw.key(publisher, topic)
+        };
+        let leaks = log.deliveries.keys().map(|&(node, _, number)| (node, number)).filter(is_leak);
+        leaks
+            .map(|(node, number)| format!("node {node} has no key to message {number} and was handed it"))
+            .collect()
     }
 
     /// Messages that are still in the memory of honest nodes.
