@@ -34,8 +34,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node. Natively it returns when listening, and must be called inside a tokio runtime. Does not wait
-    /// for relays: [`Event::RelayConnected`](crate::Event::RelayConnected) tells.
+    /// Starts a node. Natively it returns when listening, and must be called inside a tokio runtime with timers. Does not
+    /// wait for relays: [`Event::RelayConnected`](crate::Event::RelayConnected) tells.
     pub async fn start(config: Config) -> Result<(Self, Events), StartError> {
         platform::check(&config)?;
         let peer_id = config.identity.peer_id();
