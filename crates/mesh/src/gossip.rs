@@ -77,6 +77,7 @@ impl Mesh {
                 self.outbox.trace(Trace::Suspect { peer });
             }
         }
+        self.send_spared(now);
         let topics: Vec<Topic> = self.overlay.subscriptions().cloned().collect();
         for topic in topics {
             let ids = self.recent(&topic, now);
@@ -87,6 +88,25 @@ impl Mesh {
                 self.tell_ids(peer, &topic, &ids);
             }
         }
+    }
+
+    /// Sends inline messages to neighbours that were spared them (see [`crate::lane::Lane::takes_inline`]) and have not said
+    /// since that they are done.
+    fn send_spared(&mut self, now: Time) {
+        let mut due: Vec<(PeerId, MessageId)> = Vec::new();
+        for (&id, transfer) in &mut self.transfers {
+            let is_old = transfer.whole_at.is_some_and(|at| now.since(at) >= self.config.heartbeat);
+            if !is_old || !transfer.manifest.is_inline() {
+                continue;
+            }
+            for (&peer, neighbour) in &mut transfer.neighbours {
+                if neighbour.push == Push::Lane && !neighbour.knows_manifest && !neighbour.is_done {
+                    neighbour.push = Push::All;
+                    due.push((peer, id));
+                }
+            }
+        }
+        due.into_iter().for_each(|(peer, id)| self.enqueue(peer, id));
     }
 
     /// Tells a new neighbour what came of late.

@@ -18,6 +18,12 @@ impl Lane {
         let first = hash(message, generation, piece) % self.of.max(1);
         (self.slot + self.of - first) % self.of < width
     }
+
+    /// True when an inline message goes to this slot at once: to all but one where there are many, since most copies come for
+    /// nothing. Whoever is spared has a heartbeat to say `Done`; then it is sent the message after all.
+    pub(crate) fn takes_inline(self, message: MessageId) -> bool {
+        self.of < SPARING || self.contains(message, 0, 0, self.of - 1)
+    }
 }
 
 /// How much of a generation is pushed to a neighbour unasked.
@@ -49,6 +55,9 @@ impl Reach {
 }
 
 const FREE_BYTES: usize = 32 * 1024;
+/// Neighbours of which one need not send an inline message. Of 1,000 nodes with 8.7 neighbours, 200 B come 7.12 times, and with
+/// this 6.84 times, no later; from eight on 6.6 times and 1 % later.
+const SPARING: u32 = 9;
 
 /// Mixes message, generation and piece (the finaliser of MurmurHash3).
 fn hash(message: MessageId, generation: usize, piece: u8) -> u32 {
@@ -79,6 +88,15 @@ mod tests {
                     assert_eq!(in_lanes, width.min(of), "piece {piece}, {of} neighbours");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_inline_message_spares_one_of_many_lanes() {
+        for (of, spared) in [(1, 0), (8, 0), (9, 1), (12, 1)] {
+            let lanes = (0..of).map(|slot| Lane { slot, of });
+            let without = lanes.filter(|lane| !lane.takes_inline(MessageId([7; 32]))).count();
+            assert_eq!(without, spared, "{of} neighbours");
         }
     }
 }

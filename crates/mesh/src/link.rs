@@ -143,6 +143,7 @@ pub(crate) struct Service {
     depth: Option<usize>,
     /// What was asked for earlier makes `depth` no smaller again.
     lowered_at: Time,
+    round_trip: Duration,
 }
 
 impl Default for Service {
@@ -156,6 +157,7 @@ impl Default for Service {
             shortest_us: u64::MAX,
             depth: None,
             lowered_at: Time::ZERO,
+            round_trip: Duration::ZERO,
         }
     }
 }
@@ -169,6 +171,7 @@ impl Service {
 
     /// What the link takes at least.
     pub(crate) fn on_round_trip(&mut self, round_trip: Duration) {
+        self.round_trip = round_trip;
         self.latency_us = self.latency_us.max(round_trip.as_micros().min(LATENCY_MAX_US));
     }
 
@@ -207,8 +210,13 @@ impl Service {
 
     /// Bytes that it may be asked for at a time, in pieces of this length.
     pub(crate) fn depth(&self, piece_len: usize) -> usize {
-        let first = if piece_len > LONG_PIECE { DEPTH_FIRST_LONG } else { DEPTH_FIRST };
-        self.depth.unwrap_or(first)
+        self.depth.unwrap_or_else(|| match piece_len > LONG_PIECE {
+            true => {
+                let round_trips = self.round_trip.as_micros().min(LATENCY_MAX_US) / FIRST_SPAN.as_micros();
+                DEPTH_FIRST_LONG * (round_trips as usize).max(1)
+            }
+            false => DEPTH_FIRST,
+        })
     }
 
     /// Once for all that was asked for before.
@@ -253,8 +261,10 @@ impl News {
 /// Bytes that a neighbour of which nothing is known may be asked for at a time. After simulations: more is worse where uplinks
 /// are slow, since what waits for one neighbour could come from another.
 const DEPTH_FIRST: usize = 64 * 1024;
-/// The same in longer pieces, of which more is still to come over links that are long: fewer bytes are worse there.
+/// The same in longer pieces, for each 100 ms of a link's round trip: what is asked for then is all that comes within one.
+/// Measured: `docs/decisions/022`.
 const DEPTH_FIRST_LONG: usize = 128 * 1024;
+const FIRST_SPAN: Duration = Duration::from_millis(100);
 /// Pieces longer than this are those of messages above 2 MiB.
 pub(crate) const LONG_PIECE: usize = 16 * 1024;
 /// And any neighbour.

@@ -306,8 +306,12 @@ impl Transfer {
             return None;
         }
         if self.manifest.is_inline() {
-            let is_due = neighbour.push > Push::Nothing && !neighbour.knows_manifest;
-            return is_due.then_some(Next::Manifest);
+            let is_due = match neighbour.push {
+                Push::Nothing => false,
+                Push::Lane => lane.is_none_or(|lane| lane.takes_inline(self.manifest.id)),
+                Push::All => true,
+            };
+            return (is_due && !neighbour.knows_manifest).then_some(Next::Manifest);
         }
         let (generation, next) = match self.wanted(neighbour) {
             None if self.is_coded && !neighbour.doubts => {

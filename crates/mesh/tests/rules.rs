@@ -171,6 +171,39 @@ fn a_small_message_travels_in_one_bulk_frame() {
     assert_eq!(bob.receive_frame(1, frames[0].clone()), [duplicate]);
 }
 
+/// Of nine neighbours, one is sent an inline message only if it does not say within a heartbeat that it has it.
+#[test]
+fn a_neighbour_that_is_spared_a_message_has_a_heartbeat_to_say_that_it_has_it() {
+    let mut alice = Node::joined(1, 2);
+    alice.publish(b"hello");
+    let message = alice.pull(2).remove(0);
+    let Some(Body::Manifest(manifest)) = &message.body else { panic!("{message:?}") };
+    let ids = frame::Ids { ids: Bytes::copy_from_slice(blake3::hash(&manifest.body).as_bytes()) };
+    let relay = |slot| {
+        let mut relay = Node::joined(2, 1);
+        relay.connect(3);
+        relay.receive(3, subscriptions(&["t"], &[]));
+        relay.receive(3, Body::Lanes(frame::Lanes { topic: "t".into(), slot, of: 9 }));
+        relay.receive_frame(1, message.clone());
+        relay
+    };
+    let spared: Vec<u32> = (0..9).filter(|&slot| relay(slot).pull(3).is_empty()).collect();
+    let [slot] = spared[..] else { panic!("spared are {spared:?}") };
+
+    let mut silent = relay(slot);
+    silent.pass(Duration::from_millis(900));
+    assert_eq!(silent.pull(3), []);
+    silent.pass(Duration::from_millis(1_200));
+    assert_eq!(silent.pull(3), core::slice::from_ref(&message));
+    silent.pass(Duration::from_secs(5));
+    assert_eq!(silent.pull(3), [], "once");
+
+    let mut done = relay(slot);
+    done.receive(3, Body::Done(ids));
+    done.pass(Duration::from_secs(5));
+    assert_eq!(done.pull(3), []);
+}
+
 /// The relay had the whole message before it heard in which lane it may push to the other tab.
 #[test]
 fn a_lane_that_comes_late_opens_what_is_whole() {
