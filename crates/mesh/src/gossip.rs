@@ -13,7 +13,7 @@ use crate::{
     mesh::Mesh,
     overlay::sample,
     trace::Trace,
-    transfer::Push,
+    transfer::{Push, Transfer},
 };
 
 /// Messages that we asked somebody for, and until when nobody else is asked.
@@ -158,7 +158,15 @@ impl Mesh {
         if !self.overlay.is_subscribed(&topic) || !self.is_admitted(peer, &topic) {
             return Ok(());
         }
-        let is_news = |id| !self.seen.contains(id) || self.seen.is_given_up(id);
+        // If a message has begun to come and stands still, its neighbours may all be bad.
+        let is_stalled = |transfer: &Transfer| {
+            transfer.is_stalled(now, self.config.heartbeat) && !transfer.neighbours.contains_key(&peer)
+        };
+        let is_news = |id| {
+            !self.seen.contains(id)
+                || self.seen.is_given_up(id)
+                || self.transfers.get(&id).is_some_and(is_stalled)
+        };
         let wanted: Vec<MessageId> =
             ids.filter(|&id| is_news(id) && self.asked.insert(id, peer, now)).collect();
         if !wanted.is_empty() {

@@ -15,6 +15,8 @@ use crate::{api::Divide, closed::shard::Partial, piece_set::PieceSet};
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) direction: Direction,
+    /// When something came from it last.
+    pub(crate) heard_at: Time,
     /// What it subscribes to.
     pub(crate) topics: BTreeSet<Topic>,
     /// Closed topics of which it proved to be a member.
@@ -71,6 +73,7 @@ impl Link {
     pub(crate) fn new(direction: Direction) -> Self {
         Self {
             direction,
+            heard_at: Time::ZERO,
             topics: BTreeSet::new(),
             members: BTreeSet::new(),
             early: Vec::new(),

@@ -246,9 +246,8 @@ impl Mesh {
     }
 
     fn on_frame(&mut self, peer: PeerId, frame: Frame, now: Time) {
-        if !self.links.contains_key(&peer) {
-            return;
-        }
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        link.heard_at = now;
         let Some(body) = frame.body else { return };
         let result = match body {
             Body::Subscriptions(subscriptions) => self.on_subscriptions(peer, &subscriptions, now),

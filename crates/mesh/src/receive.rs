@@ -29,6 +29,8 @@ impl Mesh {
     ) -> Result<(), Offence> {
         let id = MessageId(*blake3::hash(&frame.body).as_bytes());
         self.admits(peer, id)?;
+        let was_asked = self.asked.is_of(id, peer);
+        self.asked.on_kept(id, peer);
         if let Some(transfer) = self.transfers.get_mut(&id) {
             let is_inline = transfer.manifest.is_inline();
             let is_right = frame.payload == transfer.inline;
@@ -44,8 +46,6 @@ impl Mesh {
             }
             return Ok(());
         }
-        let was_asked = self.asked.is_of(id, peer);
-        self.asked.on_kept(id, peer);
         let is_given_up = self.seen.is_given_up(id);
         if is_given_up && !was_asked {
             self.send(peer, Body::Pause(frame::Ids { ids: frame::pack([id]) }));

@@ -441,6 +441,11 @@ impl Transfer {
         asks
     }
 
+    /// It is not whole, and nothing came for `span`.
+    pub(crate) fn is_stalled(&self, now: Time, span: Duration) -> bool {
+        self.whole_at.is_none() && !self.is_decodable() && now.since(self.moved_at) >= span
+    }
+
     /// Who held it begins to forget it, and nobody else has what we lack.
     pub(crate) fn is_past(&self) -> bool {
         let has_some = |neighbour: &Neighbour| {

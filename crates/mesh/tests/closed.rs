@@ -36,15 +36,20 @@ fn frames(said: &[Said], to: u8) -> Vec<Body> {
 
 /// Connects nodes 1 and 2 and hands frames over until nobody has any; what each said in all.
 fn meet(one: &mut Node, two: &mut Node) -> (Vec<Said>, Vec<Said>) {
-    let (mut of_one, mut of_two) = (one.connect(2), two.connect(1));
-    let (mut at_one, mut at_two) = (0, 0);
-    while at_one < of_one.len() || at_two < of_two.len() {
-        let (to_two, to_one) = (frames(&of_one[at_one..], 2), frames(&of_two[at_two..], 1));
-        (at_one, at_two) = (of_one.len(), of_two.len());
-        to_two.into_iter().for_each(|body| of_two.extend(two.receive(1, body)));
-        to_one.into_iter().for_each(|body| of_one.extend(one.receive(2, body)));
+    meet_as(one, two, 2)
+}
+
+/// The same of node 1 and one with this number.
+fn meet_as(one: &mut Node, other: &mut Node, number: u8) -> (Vec<Said>, Vec<Said>) {
+    let (mut of_one, mut of_other) = (one.connect(number), other.connect(1));
+    let (mut at_one, mut at_other) = (0, 0);
+    while at_one < of_one.len() || at_other < of_other.len() {
+        let (to_other, to_one) = (frames(&of_one[at_one..], number), frames(&of_other[at_other..], 1));
+        (at_one, at_other) = (of_one.len(), of_other.len());
+        to_other.into_iter().for_each(|body| of_other.extend(other.receive(1, body)));
+        to_one.into_iter().for_each(|body| of_one.extend(one.receive(number, body)));
     }
-    (of_one, of_two)
+    (of_one, of_other)
 }
 
 fn joined(other: u8) -> Said {
@@ -357,6 +362,58 @@ fn a_shard_or_a_rank_that_cannot_be_is_an_offence() {
     let surplus = offence("more shards than are due or were asked for");
     let blamed = Output::Offence { peer: peer(2), offence: surplus };
     assert_eq!(said.iter().filter(|said| **said == blamed).count(), 2);
+}
+
+#[test]
+fn who_doubts_tells_of_its_pieces_alone_and_doubts_again_when_asked_for_shards() {
+    let (mut one, mut two) = (member(1, 7), member(2, 7));
+    meet(&mut one, &mut two);
+    two.publish(&[5; 8_000]);
+    let sent = two.pull(1);
+    let shard = chunk(&sent[1]).expect("a shard");
+    one.receive_frame(2, sent[0].clone());
+    one.receive(2, Body::Chunk(shard.clone()));
+    let coefficients = vec![0, 0, 0, 1, 0, 0, 0, 0].into();
+    one.receive(2, Body::Chunk(frame::Chunk { coefficients, bytes: vec![5; 1024].into(), ..shard.clone() }));
+    let doubt = || Body::Doubt(frame::Ids { ids: shard.message.clone() });
+    let mut said = one.receive(2, doubt());
+    said.extend(one.pass(Duration::from_millis(5)));
+    let told: Vec<Body> =
+        frames(&said, 2).into_iter().filter(|body| matches!(body, Body::Have(_) | Body::Rank(_))).collect();
+    let have = frame::Pieces { message: shard.message.clone(), generation: 0, pieces: vec![3].into() };
+    assert_eq!(told, [Body::Have(have)]);
+    let rank = frame::Rank { message: shard.message.clone(), generation: 0, rank: 8, credit: 4 };
+    assert_eq!(frames(&one.receive(2, Body::Rank(rank)), 2), [doubt()]);
+}
+
+/// 3 may have been misled; that it says so does not come over a link that is cut.
+#[test]
+fn who_sent_a_wrong_shard_is_banned_once_it_is_heard_not_to_doubt() {
+    let (mut one, mut two, mut three) = (member(1, 7), member(2, 7), member(3, 7));
+    meet(&mut one, &mut two);
+    meet_as(&mut one, &mut three, 3);
+    two.publish(&[5; 8_000]);
+    let mut sent = two.pull(1);
+    let wrong = chunk(&sent.remove(1)).expect("a shard");
+    let wrong = frame::Chunk { bytes: vec![6; 1024].into(), ..wrong };
+    let mut said = one.receive_frame(2, sent.remove(0));
+    said.extend(one.receive(3, Body::Chunk(wrong)));
+    sent.into_iter().for_each(|shard| said.extend(one.receive_frame(2, shard)));
+    for _ in 0..20 {
+        let mut of_two = two.tick(Duration::from_millis(10));
+        of_two.extend(frames(&said, 2).into_iter().flat_map(|body| two.receive(1, body)));
+        said = one.tick(Duration::from_millis(10));
+        said.extend(frames(&of_two, 1).into_iter().flat_map(|body| one.receive(2, body)));
+        said.extend(two.pull(1).into_iter().flat_map(|piece| one.receive_frame(2, piece)));
+        if said.iter().any(is_message) {
+            break;
+        }
+    }
+    assert!(said.iter().any(is_message), "{said:?}");
+    let is_ban = |said: &Said| matches!(said, Output::Disconnect { peer: of, .. } if *of == peer(3));
+    assert!(!one.pass(Duration::from_secs(5)).iter().any(is_ban));
+    one.receive(3, subscriptions(&["other"], &[]));
+    assert!(one.pass(Duration::from_secs(1)).iter().any(is_ban));
 }
 
 /// They would count for giving, and stop what is asked for.

@@ -8,7 +8,7 @@ use braidcast_mesh::{
     frame::{self, Body},
 };
 use bytes::Bytes;
-use node::{Node, Said, peer, send, subscriptions};
+use node::{Node, Said, peer, prune, send, subscriptions};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -59,6 +59,21 @@ fn what_was_given_up_comes_back_only_from_who_offers_the_whole() {
     assert!(said.contains(&send(3, Body::IWant(frame::Ids { ids: id }))), "{said:?}");
     bob.receive_frame(3, frames[0].clone());
     assert_eq!(bob.mesh.messages(), 1);
+}
+
+/// Whoever began it may be of no use, and of no one else who has it would we hear.
+#[test]
+fn what_stands_still_is_asked_of_a_stranger_that_has_it_once() {
+    let (mut bob, id, _) = asking();
+    bob.connect(5);
+    bob.receive(5, subscriptions(&["t"], &[]));
+    bob.receive(5, prune(60_000));
+    let told = || Body::IHave(frame::IHave { topic: "t".into(), ids: id.clone() });
+    let is_asked = |said: &[Said]| said.contains(&send(5, Body::IWant(frame::Ids { ids: id.clone() })));
+    assert!(!is_asked(&bob.receive(5, told())), "it only began to come");
+    bob.pass(Duration::from_secs(1));
+    assert!(is_asked(&bob.receive(5, told())));
+    assert!(!is_asked(&bob.receive(5, told())), "a promise is to be kept first");
 }
 
 /// Two neighbours, 3 and 4, have all of a message. The message's id and manifest.

@@ -17,9 +17,11 @@ use braidcast_wire::{MessageId, PeerId};
 
 use super::span::Span;
 use crate::{
+    announce::BATCH,
     frame::{self, Body},
     mesh::Mesh,
     params::Mode,
+    piece_set::PieceSet,
     repair::REPAIR_PERIOD,
     trace::Trace,
     transfer::Transfer,
@@ -47,7 +49,17 @@ impl Mesh {
         self.outbox.trace(Trace::Doubted { id });
         let doubt = frame::Ids { ids: frame::pack([id]) };
         let peers: Vec<PeerId> = transfer.neighbours.keys().copied().collect();
-        peers.into_iter().for_each(|peer| self.send(peer, Body::Doubt(doubt.clone())));
+        // From now on they are told of pieces; what waits to be told is of shards.
+        let held: Vec<PieceSet> = transfer.generations.iter().map(|pieces| pieces.held).collect();
+        for peer in peers {
+            if let Some(link) = self.links.get_mut(&peer) {
+                link.news.have.retain(|&(message, _), _| message != id);
+                let held = held.iter().enumerate().filter(|(_, pieces)| !pieces.is_empty());
+                link.news.have.extend(held.map(|(generation, &pieces)| ((id, generation), pieces)));
+            }
+            self.send(peer, Body::Doubt(doubt.clone()));
+        }
+        self.flush_at.get_or_insert(now + BATCH);
         self.repair_at.get_or_insert(now + REPAIR_PERIOD);
         self.request(id, now);
         self.offer(id);
@@ -86,18 +98,16 @@ impl Mesh {
         self.compares.push_front(compare);
     }
 
-    /// Bans those that were found out and had time to say that they doubt, too.
+    /// Bans those that were found out and had time to say that they doubt, too: something came from them after it. Over a
+    /// link that is cut, their doubt does not come either.
     pub(crate) fn convict(&mut self, now: Time) {
-        let is_due = |transfer: &&mut Transfer| {
-            !transfer.accused.is_empty() && transfer.whole_at.is_some_and(|at| now.since(at) >= PATIENCE)
-        };
         let mut guilty = Vec::new();
-        for transfer in self.transfers.values_mut().filter(is_due) {
-            for peer in core::mem::take(&mut transfer.accused) {
-                guilty.extend(
-                    transfer.neighbours.get(&peer).filter(|neighbour| !neighbour.doubts).map(|_| peer),
-                );
-            }
+        for transfer in self.transfers.values_mut() {
+            let Some(until) = transfer.whole_at.map(|at| at + PATIENCE) else { continue };
+            let is_due = |peer: &PeerId| self.links.get(peer).is_some_and(|link| link.heard_at >= until);
+            let due: Vec<PeerId> = transfer.accused.extract_if(.., is_due).collect();
+            let is_sure = |peer: &PeerId| transfer.neighbours.get(peer).is_some_and(|n| !n.doubts);
+            guilty.extend(due.into_iter().filter(is_sure));
         }
         for peer in guilty {
             self.outbox.trace(Trace::CorruptPiece { from: peer });

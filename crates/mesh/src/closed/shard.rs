@@ -157,6 +157,11 @@ impl Mesh {
         let id = frame::message_id(&frame.message).ok_or(Offence::fatal("message id is not 32 bytes"))?;
         self.admits(peer, id)?;
         let Some(transfer) = self.transfers.get_mut(&id) else { return Ok(()) };
+        if !transfer.is_coded && self.params.of(&transfer.manifest.topic).mode != Mode::Open {
+            // Our doubt came to it before the message did.
+            self.send(peer, Body::Doubt(frame::Ids { ids: frame::pack([id]) }));
+            return Ok(());
+        }
         let (generation, rank) = (frame.generation as usize, frame.rank as usize);
         let pieces =
             transfer.generations.get(generation).ok_or(Offence::fatal("message has no such generation"))?;
