@@ -362,6 +362,10 @@ fn a_shard_or_a_rank_that_cannot_be_is_an_offence() {
     let surplus = offence("more shards than are due or were asked for");
     let blamed = Output::Offence { peer: peer(2), offence: surplus };
     assert_eq!(said.iter().filter(|said| **said == blamed).count(), 2);
+    // What is new among them counts all the same.
+    let said: Vec<Said> =
+        shards[1..].iter().flat_map(|shard| one.receive(2, Body::Chunk(shard.clone()))).collect();
+    assert!(said.contains(&blamed) && said.iter().any(is_message), "{said:?}");
 }
 
 #[test]

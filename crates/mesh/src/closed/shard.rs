@@ -115,9 +115,9 @@ impl Mesh {
         transfer.moved_at = now;
         self.scores.on_useful(peer, payload.len());
         self.outbox.trace(Trace::NewPiece { from: peer, bytes: payload.len() });
-        self.on_counted(peer, message, generation, now)?;
+        let counted = self.on_counted(peer, message, generation, now);
         self.on_gain(Place { message, generation, piece: piece.unwrap_or(0), offset: 0 }, now);
-        Ok(())
+        counted
     }
 
     /// A whole shard came from `peer`, of use or not.
