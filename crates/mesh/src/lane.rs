@@ -47,7 +47,7 @@ impl Reach {
         let free = if is_crowded { 1 } else { (FREE_BYTES / piece_len.max(1)).max(1) };
         match len {
             0..=0x8000 => Self { width: 1, free, percent: 100 },
-            0x8001..=0x4_0000 if is_crowded => Self { width: 1, free, percent: 40 },
+            0x8001..=0x4_0000 if is_crowded => Self { width: 1, free, percent: 30 },
             0x8001..=0x4_0000 => Self { width: 1, free, percent: 75 },
             _ => Self { width: if is_crowded { 1 } else { 2 }, free: 1, percent: 100 },
         }
