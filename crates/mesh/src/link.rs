@@ -125,7 +125,7 @@ impl Link {
         self.shard_out.take_if(|shard| shard.message == message);
         self.shard_in.take_if(|shard| shard.message == message);
         self.receiving = self.receiving.take().filter(|(place, _)| place.message != message);
-        self.news.have.retain(|&(of, _), _| of != message);
+        self.news.forget(message);
     }
 }
 
@@ -252,9 +252,14 @@ impl News {
         self.have.is_empty() && self.done.is_empty()
     }
 
+    /// Says nothing of pieces of `message`.
+    pub(crate) fn forget(&mut self, message: MessageId) {
+        self.have.retain(|&(of, _), _| of != message);
+    }
+
     /// Says that the whole of `message` is here, which covers every piece.
     pub(crate) fn add_done(&mut self, message: MessageId) {
-        self.have.retain(|&(of, _), _| of != message);
+        self.forget(message);
         if !self.done.contains(&message) {
             self.done.push(message);
         }

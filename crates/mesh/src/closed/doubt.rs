@@ -21,7 +21,6 @@ use crate::{
     frame::{self, Body},
     mesh::Mesh,
     params::Mode,
-    piece_set::PieceSet,
     repair::REPAIR_PERIOD,
     trace::Trace,
     transfer::Transfer,
@@ -48,16 +47,16 @@ impl Mesh {
         self.decodes.retain(|decode| decode.id != id);
         self.outbox.trace(Trace::Doubted { id });
         let doubt = frame::Ids { ids: frame::pack([id]) };
-        let peers: Vec<PeerId> = transfer.neighbours.keys().copied().collect();
-        // From now on they are told of pieces; what waits to be told is of shards.
-        let held: Vec<PieceSet> = transfer.generations.iter().map(|pieces| pieces.held).collect();
-        for peer in peers {
-            if let Some(link) = self.links.get_mut(&peer) {
-                link.news.have.retain(|&(message, _), _| message != id);
-                let held = held.iter().enumerate().filter(|(_, pieces)| !pieces.is_empty());
-                link.news.have.extend(held.map(|(generation, &pieces)| ((id, generation), pieces)));
+        for &peer in transfer.neighbours.keys() {
+            let Some(link) = self.links.get_mut(&peer) else { continue };
+            // From now on it is told of pieces; what waits to be told is of shards.
+            link.news.forget(id);
+            for (generation, pieces) in transfer.generations.iter().enumerate() {
+                if !pieces.held.is_empty() {
+                    link.news.have.insert((id, generation), pieces.held);
+                }
             }
-            self.send(peer, Body::Doubt(doubt.clone()));
+            self.outbox.send(peer, Body::Doubt(doubt.clone()).into());
         }
         self.flush_at.get_or_insert(now + BATCH);
         self.repair_at.get_or_insert(now + REPAIR_PERIOD);
